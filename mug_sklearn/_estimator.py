@@ -1,0 +1,806 @@
+"""`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ._panel import Panel, as_array_if_tensor, is_list_of_series, series_from_list
+from .device import one_cpu_thread, resolve_device
+from .nn.coarse import segment_scale
+from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
+from .nn.readout import Readout, fit_readout
+from .persistence import (
+    network_from_arrays,
+    network_to_arrays,
+    readout_from_arrays,
+    readout_to_arrays,
+)
+from .pretraining.discovery import discover_shapelets
+from .pretraining.trainer import Trainer, TrainingPlan
+
+AUTO_SEGMENT_LENGTHS = (0.2, 0.4, 0.6)  # ShapeNet
+SEGMENT_POINTS = 16
+SEGMENTS_PER_LENGTH = 6
+AUTO_BATCH_SIZE = 16
+AUTO_STEPS = 200
+MOST_AUTO_STEPS = 2000
+# Statistics that are fitted after training look at no more series than this.
+READOUT_SERIES = 2048
+DISCOVERY_SERIES = 256
+CALIBRATION_SERIES = 32
+TRANSFORM_VALUES = 2**13
+LARGEST_TRANSFORM_BATCH = 64
+
+
+class TokenRepresentation(NamedTuple):
+    """Token-level representation of a panel at one granularity.
+
+    Attributes
+    ----------
+    tokens : float32 array of shape (n_series, n_tokens, d_model)
+        0 where `mask` is False.
+    mask : bool array of shape (n_series, n_tokens)
+        True where a token represents something observed.
+    spans : int array of shape (n_tokens, 2)
+        First timepoint that a token covers, and the one after its last.
+    """
+
+    tokens: np.ndarray
+    mask: np.ndarray
+    spans: np.ndarray
+
+
+class MUGTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Unsupervised multi-granularity embedding of time series.
+
+    `fit` pretrains a network without labels; `transform` gives one vector a series. A
+    fine-grained encoder reads timestamps (TST), a coarse-grained one reads segments
+    (ShapeNet), a cross-granularity transformer ties them together, and a retrieval
+    task trains all of it.
+
+    Parameters
+    ----------
+    granularity : {"multi", "fine", "coarse"}, default="multi"
+        "multi" is the whole method. "fine" alone is TST: only its encoder exists,
+        trained by masked-value regression. "coarse" alone is ShapeNet: only segments
+        and shapelets, trained by the cluster-wise triplet loss.
+    patch_length : int or "auto", default="auto"
+        Timepoints in one fine token, at most the length of the longest training
+        series. "auto" takes 1 while the longest series fits into `max_tokens`, else
+        the smallest length that fits.
+    max_tokens : int, default=64
+        Most fine tokens on a training series with ``patch_length="auto"``.
+    segment_lengths : tuple of int and float, or "auto", default="auto"
+        Lengths of the segments: integers are timepoints, floats in (0, 1] fractions
+        of the longest training series. "auto" is (0.2, 0.4, 0.6), as in ShapeNet.
+    n_shapelets : int, default=60
+        Shapelets discovered, over all segment lengths; at least one a length.
+    n_random_shapelets : int, default=128
+        Random dilated shapelets for each dilation of the series and of its first
+        differences; rounded up to groups of eight. 0 leaves the bank out, as in the
+        paper.
+    fine_fusion : {"attention", "max"}, default="attention"
+        How timestamp representations are merged.
+    fusion : {"cross_attention", "concat"}, default="cross_attention"
+        How fine and coarse tokens are tied together.
+    loss : {"spearman_bce", "infonce", "triplet"}, default="spearman_bce"
+        Loss of the retrieval task.
+    reconstruction_weight : float, default=1.0
+        Weight of TST's masked-value regression beside the retrieval loss.
+    cluster_triplet_weight : float, default=0.1
+        Weight of ShapeNet's cluster-wise triplet loss beside the retrieval loss.
+    readout : {"combined", "cross"}, default="combined"
+        What the embedding is made of with ``granularity="multi"``: "combined" joins
+        all granularities with the shapelet features, "cross" is the pooled output of
+        the cross-granularity transformer alone, as in the paper.
+    embedding_dim : int or None, default=320
+        Most principal axes in the embedding. There are at most ``n_series - 1`` of
+        them (at least 1). None gives the standardised features themselves.
+    d_model : int, default=64
+        Width of the tokens, a multiple of `n_heads`.
+    n_heads : int, default=4
+        Attention heads.
+    n_layers : int, default=2
+        Transformer layers of the fine encoder.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training series; 0 leaves the network untrained. "auto" is a
+        budget of 200 optimisation steps for up to 1,000 series, growing with the
+        square root of their number to at most 2,000.
+    batch_size : int or "auto", default="auto"
+        Series in a training batch; "auto" is 16, or all series if fewer.
+    learning_rate : float, default=1e-3
+        Peak learning rate, after a linear warm-up and before a cosine decay.
+    early_stopping : bool, default=True
+        Stop when the mean unsupervised loss over the last `n_iter_no_change` epochs
+        (at least 25 steps) is not lower by `tol` than over as many before.
+    n_iter_no_change : int, default=10
+        Epochs in the window of `early_stopping`.
+    tol : float, default=1e-3
+        Relative improvement that counts.
+    warm_start : bool, default=False
+        Go on from the weights and the standardisation of the last fit. The network's
+        shape must be the same.
+    device : str, default="auto"
+        "auto" takes the first of CUDA, XPU, MPS and CPU that is there; or a torch
+        device name.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn. An int makes fits repeatable. No global
+        random state is read or changed; None takes fresh entropy.
+    verbose : int, default=0
+        1 or more shows a progress bar.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Width of a 2-D `X` seen during `fit`; channels of any other.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Only where `X` is a DataFrame with string column names.
+    n_channels_in_ : int
+        Channels of the training series.
+    n_timepoints_in_ : int
+        Length of the longest training series, without trailing missing values.
+    location_, scale_ : float64 ndarray of shape (`n_channels_in_`,)
+        Mean and standard deviation by which channels are standardised.
+    network_ : MUGNetwork
+        The trained network, a torch module in evaluation mode.
+    config_ : MUGConfig
+        The shape of `network_`.
+    readout_ : Readout
+        Fitted map from pooled features to the embedding.
+    history_ : list of dict
+        For each epoch its number, its steps, the mean loss and its unweighted terms.
+    loss_curve_ : list of float
+        The mean loss of each epoch.
+    n_iter_ : int
+        Epochs done, a begun one counted.
+    device_ : str
+        Where the network is.
+
+    See Also
+    --------
+    sklearn.svm.SVC : A classifier that takes the embedding as it comes.
+
+    Notes
+    -----
+    **Input.** `X` may be a 2-D array, DataFrame or nested list of shape (n_series,
+    n_timepoints), univariate; a 3-D array of shape (n_series, n_channels,
+    n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
+    n_timepoints_i), of unequal length. torch tensors are taken as arrays. NaN is a
+    missing value, at the end padding; missing values are masked, never filled in.
+
+    **Paper and ours.** The encoders, fusion, retrieval task and loss are the paper's.
+    Ours are the augmented views, patches, the bank of random shapelets, the weights
+    between the terms and the readout.
+
+    Values more than 10^6 standard deviations away from the mean are clipped.
+
+    References
+    ----------
+    .. [1] "Multi-Granularity Framework for Unsupervised Representation Learning of
+       Time Series", arXiv:2312.07248.
+    .. [2] Zerveas et al., "A Transformer-based Framework for Multivariate Time Series
+       Representation Learning", KDD 2021.
+    .. [3] Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate
+       Time Series Classification", AAAI 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import SVC
+    >>> from mug_sklearn import MUGTransformer
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 20)
+    >>> phase = rng.uniform(0, 6, (40, 1))
+    >>> X = np.sin(np.arange(50) * (0.2 + 0.2 * y[:, None]) + phase)
+    >>> mug = MUGTransformer(max_epochs=2, random_state=0)
+    >>> model = make_pipeline(mug, SVC()).fit(X, y)
+    >>> model.score(X, y)
+    1.0
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "granularity": [StrOptions({"multi", "fine", "coarse"})],
+        "patch_length": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "max_tokens": [Interval(Integral, 1, None, closed="left")],
+        "segment_lengths": [tuple, list, StrOptions({"auto"})],
+        "n_shapelets": [Interval(Integral, 1, None, closed="left")],
+        "n_random_shapelets": [Interval(Integral, 0, None, closed="left")],
+        "fine_fusion": [StrOptions({"attention", "max"})],
+        "fusion": [StrOptions({"cross_attention", "concat"})],
+        "loss": [StrOptions({"spearman_bce", "infonce", "triplet"})],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "cluster_triplet_weight": [Interval(Real, 0, None, closed="left")],
+        "readout": [StrOptions({"combined", "cross"})],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "d_model": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        granularity: str = "multi",
+        *,
+        patch_length: int | str = "auto",
+        max_tokens: int = 64,
+        segment_lengths: tuple[int | float, ...] | str = "auto",
+        n_shapelets: int = 60,
+        n_random_shapelets: int = 128,
+        fine_fusion: str = "attention",
+        fusion: str = "cross_attention",
+        loss: str = "spearman_bce",
+        reconstruction_weight: float = 1.0,
+        cluster_triplet_weight: float = 0.1,
+        readout: str = "combined",
+        embedding_dim: int | None = 320,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        learning_rate: float = 1e-3,
+        early_stopping: bool = True,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-3,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.granularity = granularity
+        self.patch_length = patch_length
+        self.max_tokens = max_tokens
+        self.segment_lengths = segment_lengths
+        self.n_shapelets = n_shapelets
+        self.n_random_shapelets = n_random_shapelets
+        self.fine_fusion = fine_fusion
+        self.fusion = fusion
+        self.loss = loss
+        self.reconstruction_weight = reconstruction_weight
+        self.cluster_triplet_weight = cluster_triplet_weight
+        self.readout = readout
+        self.embedding_dim = embedding_dim
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Pretrain the network on a panel of series, without labels.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            The training series, in any form that the class describes.
+        y : None
+            Ignored; present by convention.
+
+        Returns
+        -------
+        self : MUGTransformer
+
+        Raises
+        ------
+        ValueError
+            Where a parameter or the input is not acceptable. Like any other
+            exception, KeyboardInterrupt included, it leaves the estimator as it was.
+        """
+        before = dict(vars(self))
+        try:
+            self._fit(X)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Embed each series.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            Series with the channels of the training series. A 2-D `X` must have the
+            width of the 2-D `X` seen during `fit`; other forms may have any length.
+
+        Returns
+        -------
+        float32 ndarray of shape (n_series, n_features_out)
+            Without NaN.
+
+        Raises
+        ------
+        ValueError
+            Where the input is not acceptable.
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        panel = self._read_panel(X, reset=False)
+        _warn_of_unobserved(panel)
+        embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
+        for rows, values, observed in self._batches(panel):
+            blocks = self.network_.pooled_blocks(values, observed)
+            embedding[rows] = self.readout_(blocks).cpu().numpy()
+        return embedding
+
+    def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:
+        """Token-level representations, for users who need more than one vector.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            As for `transform`.
+
+        Returns
+        -------
+        dict of str to TokenRepresentation
+            "fine": timestamps or patches; "coarse": segments; "fused": timestamps
+            after fine-grained fusion; "multi": timestamps after the cross-granularity
+            transformer. Only what `granularity` has.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mug_sklearn import MUGTransformer
+        >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+        >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+        >>> fine = mug.transform_granularities(X)["fine"]
+        >>> fine.tokens.shape, fine.spans[:2].tolist()
+        ((8, 20, 64), [[0, 1], [1, 2]])
+        """
+        check_is_fitted(self)
+        panel = self._read_panel(X, reset=False)
+        _warn_of_unobserved(panel)
+        representations: dict[str, TokenRepresentation] = {}
+        # The longest series come first, so the first batch has every token there is.
+        for rows, values, observed in self._batches(panel):
+            for name, (tokens, mask, spans) in self._token_arrays(
+                values, observed
+            ).items():
+                if name not in representations:
+                    shape = (panel.n_series, *mask.shape[1:])
+                    representations[name] = TokenRepresentation(
+                        np.zeros((*shape, tokens.shape[-1]), dtype=np.float32),
+                        np.zeros(shape, dtype=bool),
+                        np.minimum(spans, panel.n_timepoints),
+                    )
+                whole = representations[name]
+                n_tokens = mask.shape[1]
+                whole.tokens[rows, :n_tokens] = tokens * mask[..., None]
+                whole.mask[rows, :n_tokens] = mask
+        return representations
+
+    def to(self, device: str) -> Self:
+        """Move the fitted network to a device; later calls compute there.
+
+        Parameters
+        ----------
+        device : str
+            As the parameter `device`.
+
+        Returns
+        -------
+        self : MUGTransformer
+        """
+        check_is_fitted(self)
+        resolved = resolve_device(device)
+        self.network_.to(resolved)
+        self.readout_ = self.readout_.to(resolved)
+        self.device_ = str(resolved)
+        return self
+
+    def _fit(self, X: ArrayLike) -> None:
+        device = resolve_device(self.device)
+        seed = self._draw_seed()
+        continued = self.warm_start and hasattr(self, "network_")
+        self._check_parameters()
+        panel = self._read_panel(X, reset=not continued)
+        config = self._make_config(panel, continued)
+        _warn_of_unobserved(panel)
+        if not continued:
+            self.n_channels_in_ = panel.n_channels
+            self.n_timepoints_in_ = panel.n_timepoints
+            self.location_, self.scale_ = panel.channel_statistics()
+        earlier_history = self.history_ if continued else []
+        with one_cpu_thread():
+            network = build_network(config)
+            if continued:
+                network.load_state_dict(self.network_.state_dict())
+            else:
+                initialise(network, torch.Generator().manual_seed(seed))
+            trainer = self._train(network, panel, seed, device)
+            network.eval()
+            self._fill_coarse(network, panel, seed, device, calibrate=not continued)
+            self.network_, self.config_, self.device_ = network, config, str(device)
+            self.readout_ = self._fit_readout(panel, seed)
+        self.history_ = earlier_history + [
+            epoch | {"epoch": epoch["epoch"] + len(earlier_history)}
+            for epoch in trainer.history()
+        ]
+        self.loss_curve_ = [epoch["loss"] for epoch in self.history_]
+        self.n_iter_ = len(self.history_)
+        axes = self.readout_.axes
+        width = len(self.readout_.location) if axes is None else axes.shape[1]
+        self._n_features_out = width
+
+    def _draw_seed(self) -> int:
+        if self.random_state is None:
+            return int(np.random.default_rng().integers(2**31))
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _check_parameters(self) -> None:
+        """Refuse combinations that single constraints cannot see."""
+        if self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model={self.d_model} is no multiple of n_heads={self.n_heads}; "
+                "each head takes an equal share of d_model."
+            )
+        if self.readout == "cross" and self.granularity != "multi":
+            raise ValueError(
+                f"readout='cross' needs granularity='multi', but granularity="
+                f"{self.granularity!r} has no cross-granularity transformer; use "
+                "readout='combined'."
+            )
+        if not isinstance(self.segment_lengths, str):
+            for length in self.segment_lengths:
+                whole = isinstance(length, Integral) and not isinstance(length, bool)
+                share = isinstance(length, Real) and not isinstance(length, Integral)
+                if not (whole and length >= 1) and not (share and 0 < length <= 1):
+                    raise ValueError(
+                        f"segment_lengths={self.segment_lengths!r} holds {length!r}; "
+                        "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
+                        "(fractions of the longest training series)."
+                    )
+            n_lengths = len(set(self.segment_lengths))
+            if not 1 <= n_lengths <= self.n_shapelets:
+                raise ValueError(
+                    f"segment_lengths={self.segment_lengths!r} has {n_lengths} lengths;"
+                    f" accepted are 1 to n_shapelets={self.n_shapelets}."
+                )
+
+    def _read_panel(self, X: Any, reset: bool) -> Panel:
+        """Turn `X` into a panel and check it against the fitted one."""
+        X = as_array_if_tensor(X)
+        if is_list_of_series(X):
+            series: Any = series_from_list(X)
+            if reset:
+                self._fitted_on_table = False
+                self._fitted_width = max(one.shape[1] for one in series)
+                self.n_features_in_ = series[0].shape[0]
+                vars(self).pop("feature_names_in_", None)
+        else:
+            series = self._read_array(X, reset)
+        n_channels = series[0].shape[0]
+        if not reset and n_channels != self.n_channels_in_:
+            raise ValueError(
+                f"X has {n_channels} channels, but {type(self).__name__} was fitted "
+                f"on series of {self.n_channels_in_} channels."
+            )
+        return Panel(series)
+
+    def _read_array(self, X: Any, reset: bool) -> np.ndarray:
+        """Validate a 2-D or 3-D array and give it as (n, C, T)."""
+        settings: dict[str, Any] = {
+            "allow_nd": True,
+            "ensure_all_finite": "allow-nan",
+            "dtype": [np.float64, np.float32],
+        }
+        is_table = getattr(X, "ndim", 2) == 2
+        if reset or (is_table and self._fitted_on_table):
+            array = validate_data(self, X, reset=reset, **settings)
+        else:
+            # n_features_in_ counts something else here, so it cannot be compared.
+            array = check_array(X, estimator=self, input_name="X", **settings)
+            if array.ndim == 2 and array.shape[1] != self._fitted_width:
+                raise ValueError(
+                    f"X has {array.shape[1]} timepoints, but "
+                    f"{type(self).__name__} was fitted on series of "
+                    f"{self._fitted_width}. For another length pass a 3-D array, "
+                    "X[:, np.newaxis, :]."
+                )
+        if array.ndim > 3 or 0 in array.shape:
+            raise ValueError(
+                f"X has shape {array.shape}; accepted are (n_series, n_timepoints) and "
+                "(n_series, n_channels, n_timepoints) without empty dimensions."
+            )
+        if reset:
+            self._fitted_on_table = array.ndim == 2
+            self._fitted_width = array.shape[-1]
+        return array[:, None, :] if array.ndim == 2 else array
+
+    def _make_config(self, panel: Panel, continued: bool) -> MUGConfig:
+        """The network's shape, from the parameters and the longest training series."""
+        n_timepoints = self.n_timepoints_in_ if continued else panel.n_timepoints
+        patch_length = self.patch_length
+        if isinstance(patch_length, str):
+            patch_length = -(-n_timepoints // self.max_tokens)
+        elif patch_length > n_timepoints:
+            raise ValueError(
+                f"patch_length={patch_length} is longer than the longest training "
+                f"series, which has {n_timepoints} timepoints."
+            )
+        config = MUGConfig(
+            granularity=self.granularity,
+            n_channels=panel.n_channels,
+            n_timepoints=n_timepoints,
+            patch_length=patch_length,
+            segment_scales=tuple(
+                segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
+                for length in self._segment_timepoints(n_timepoints)
+            ),
+            n_shapelets=self.n_shapelets,
+            n_random_shapelets=self.n_random_shapelets,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            fine_fusion=self.fine_fusion,
+            fusion=self.fusion,
+        )
+        if continued and config != self.config_:
+            raise ValueError(
+                "warm_start=True needs the network's shape of the last fit; set back "
+                f"the changed parameters or refit with warm_start=False. Fitted: "
+                f"{self.config_}; asked for: {config}."
+            )
+        return config
+
+    def _segment_timepoints(self, n_timepoints: int) -> list[int]:
+        """Distinct segment lengths in timepoints, shortest first."""
+        lengths = self.segment_lengths
+        if isinstance(lengths, str):
+            lengths = AUTO_SEGMENT_LENGTHS
+        timepoints = set()
+        for length in lengths:
+            if isinstance(length, Integral):
+                if length > n_timepoints:
+                    raise ValueError(
+                        f"segment_lengths={self.segment_lengths!r} holds {length}, but "
+                        f"the longest training series has {n_timepoints} timepoints."
+                    )
+                timepoints.add(int(length))
+            else:
+                timepoints.add(max(1, round(length * n_timepoints)))
+        return sorted(timepoints)
+
+    def _train(
+        self, network: MUGNetwork, panel: Panel, seed: int, device: torch.device
+    ) -> Trainer:
+        """Pretrain `network` in place."""
+
+        def read_batch(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+            batch = panel.batch(rows, self.location_, self.scale_)
+            return (
+                torch.from_numpy(batch.values),
+                torch.from_numpy(batch.observed),
+                torch.from_numpy(batch.lengths),
+            )
+
+        trainer = Trainer(network, read_batch, self._make_plan(panel, seed), device)
+        name = type(self).__name__
+        with tqdm(
+            total=trainer.plan.n_steps, desc=name, unit="step", disable=not self.verbose
+        ) as progress:
+            for terms in trainer.run():
+                progress.update()
+                progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+        return trainer
+
+    def _make_plan(self, panel: Panel, seed: int) -> TrainingPlan:
+        n_series = panel.n_series
+        batch_size = self.batch_size
+        if isinstance(batch_size, str):
+            batch_size = AUTO_BATCH_SIZE
+        batch_size = min(batch_size, n_series)
+        if isinstance(self.max_epochs, str):
+            growth = math.sqrt(max(1.0, n_series / 1000))
+            n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
+        else:
+            n_steps = self.max_epochs * max(1, n_series // batch_size)
+        return TrainingPlan(
+            n_series=n_series,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            learning_rate=self.learning_rate,
+            loss=self.loss,
+            reconstruction_weight=self.reconstruction_weight,
+            cluster_triplet_weight=self.cluster_triplet_weight,
+            early_stopping=self.early_stopping,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            seed=seed,
+        )
+
+    def _fill_coarse(
+        self,
+        network: MUGNetwork,
+        panel: Panel,
+        seed: int,
+        device: torch.device,
+        calibrate: bool,
+    ) -> None:
+        """Discover the shapelets, and calibrate the bank of random ones."""
+        if not network.config.has_coarse:
+            return
+        rng = np.random.default_rng([seed, 2])
+        values, observed = self._sample(panel, DISCOVERY_SERIES, rng, device)
+        discover_shapelets(network, values, observed, rng)
+        if network.config.n_random_shapelets and calibrate:
+            values, observed = self._sample(panel, CALIBRATION_SERIES, rng, device)
+            generator = torch.Generator().manual_seed(seed)
+            network.bank.calibrate(values, observed, generator)
+
+    def _sample(
+        self,
+        panel: Panel,
+        n_series: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
+        """Some training series as tensors, all if there are no more."""
+        size = min(n_series, panel.n_series)
+        rows = np.sort(rng.choice(panel.n_series, size, replace=False))
+        batch = panel.batch(rows, self.location_, self.scale_)
+        values, observed = torch.from_numpy(batch.values), torch.from_numpy(batch.observed)
+        return values.to(device), observed.to(device)
+
+    def _fit_readout(self, panel: Panel, seed: int) -> Readout:
+        rng = np.random.default_rng([seed, 3])
+        size = min(READOUT_SERIES, panel.n_series)
+        chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
+        gathered: dict[str, list[Tensor]] = {}
+        order = []
+        for rows, values, observed in self._batches(panel, chosen):
+            order.append(rows)
+            for name, block in self.network_.pooled_blocks(values, observed).items():
+                gathered.setdefault(name, []).append(block)
+        if self.readout == "cross":
+            gathered = {"multi": gathered["multi"]}
+        back = torch.from_numpy(np.argsort(np.concatenate(order)))
+        blocks = {
+            name: torch.cat(parts)[back.to(parts[0].device)]
+            for name, parts in gathered.items()
+        }
+        return fit_readout(blocks, self.embedding_dim)
+
+    def _batches(
+        self, panel: Panel, rows: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+        """Batches of bounded size in evaluation, longest series first.
+
+        Series of similar length share a batch, so that little padding is computed.
+        """
+        rows = np.arange(panel.n_series) if rows is None else rows
+        rows = rows[np.argsort(-panel.lengths[rows], kind="stable")]
+        device = torch.device(self.device_)
+        start = 0
+        with torch.inference_mode():
+            while start < len(rows):
+                longest = max(1, int(panel.lengths[rows[start]]))
+                size = TRANSFORM_VALUES // (longest * math.ceil(panel.n_channels / 8))
+                size = max(1, min(LARGEST_TRANSFORM_BATCH, size))
+                chosen = rows[start : start + size]
+                start += size
+                batch = panel.batch(chosen, self.location_, self.scale_)
+                values = torch.from_numpy(batch.values).to(device)
+                yield chosen, values, torch.from_numpy(batch.observed).to(device)
+
+    def _token_arrays(
+        self, values: Tensor, observed: Tensor
+    ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Tokens, mask and spans of each granularity for one batch."""
+        tokens = self.network_(values, observed)
+        arrays = {}
+        if tokens.fine is not None:
+            start = np.arange(tokens.fine.shape[1]) * self.config_.patch_length
+            spans = np.stack((start, start + self.config_.patch_length), axis=1)
+            arrays["fine"] = (tokens.fine, tokens.fine_mask, spans)
+        if tokens.coarse is not None:
+            spans = tokens.coarse.spans.cpu().numpy()
+            arrays["coarse"] = (tokens.coarse.tokens, tokens.coarse.mask, spans)
+        if tokens.multi is not None:
+            spans = arrays["fine"][2]
+            if self.config_.fine_fusion == "max":
+                spans = np.array([[0, spans[-1, 1]]])
+            arrays["fused"] = (tokens.fused, tokens.fused_mask, spans)
+            arrays["multi"] = (tokens.multi, tokens.fused_mask, spans)
+        return {
+            name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
+            for name, (tokens, mask, spans) in arrays.items()
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            state["network_"] = network_to_arrays(self.network_)
+            state["readout_"] = readout_to_arrays(self.readout_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" not in state:
+            return
+        try:
+            device = resolve_device(self.device_)
+        except ValueError:
+            warnings.warn(
+                f"The estimator was fitted on device {self.device_!r}, which is not "
+                "available here; it goes on on the CPU.",
+                UserWarning,
+                stacklevel=2,
+            )
+            device = torch.device("cpu")
+            self.device_ = "cpu"
+        self.network_ = network_from_arrays(self.config_, state["network_"], device)
+        self.readout_ = readout_from_arrays(state["readout_"], device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _warn_of_unobserved(panel: Panel) -> None:
+    """Series and channels without a value are embedded, but probably a mistake."""
+    series, channels = panel.unobserved()
+    for kind, missing in (("series", series), ("channels", channels)):
+        if missing.any():
+            shown = ", ".join(map(str, np.flatnonzero(missing)[:5]))
+            more = ", ..." if missing.sum() > 5 else ""
+            warnings.warn(
+                f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
+                f"value (only NaN): {shown}{more}. They are treated as unobserved.",
+                UserWarning,
+                stacklevel=3,
+            )

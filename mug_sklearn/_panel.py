@@ -1,0 +1,234 @@
+"""Every accepted input form becomes a `Panel`; no other file knows the forms.
+
+A panel refers to the caller's data and hands out batches; it never copies the whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_array
+
+CHUNK_VALUES = 2**22
+STANDARDISED_LIMIT = 1e6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some series of a panel, standardised and padded to a common length.
+
+    Attributes
+    ----------
+    values : float32 array of shape (n, C, T)
+        0 where nothing is observed.
+    observed : bool array of shape (n, C, T)
+    lengths : int array of shape (n,)
+        Timepoints up to the last observed one.
+    """
+
+    values: np.ndarray
+    observed: np.ndarray
+    lengths: np.ndarray
+
+
+class Panel:
+    """A collection of multivariate series of equal or unequal length.
+
+    Parameters
+    ----------
+    series : array of shape (n, C, T), or list of arrays of shape (C, T_i)
+        Real numbers; NaN stands for a missing value, and at the end for padding.
+
+    Attributes
+    ----------
+    n_series, n_channels : int
+    lengths : int array of shape (n_series,)
+        Timepoints up to the last observed one; 0 for a series without any value.
+    n_timepoints : int
+        Length of the longest series, at least 1.
+    """
+
+    def __init__(self, series: np.ndarray | list[np.ndarray]) -> None:
+        self.series = series
+        self.n_series = len(series)
+        self.n_channels = int(series[0].shape[0])
+        self.lengths = np.concatenate(
+            [_observed_lengths(values) for _, values in self._chunks()]
+        )
+        self.n_timepoints = max(1, int(self.lengths.max()))
+
+    def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over all observed values.
+
+        Returns
+        -------
+        location, scale : float64 array of shape (n_channels,)
+            0 and 1 for a channel without values; scale 1 for a constant one.
+        """
+        largest = np.zeros(self.n_channels)
+        for _, values in self._chunks():
+            magnitude = np.abs(np.where(np.isnan(values), 0.0, values))
+            largest = np.maximum(largest, magnitude.max(axis=(0, 2), initial=0.0))
+        # Working relative to the largest magnitude, no square can overflow.
+        unit = np.where(largest > 0, largest, 1.0)
+        count = np.zeros(self.n_channels)
+        mean = np.zeros(self.n_channels)
+        squares = np.zeros(self.n_channels)
+        for _, values in self._chunks():
+            known = ~np.isnan(values)
+            relative = np.where(known, values / unit[:, None], 0.0)
+            size = known.sum(axis=(0, 2))
+            chunk_mean = relative.sum(axis=(0, 2)) / np.maximum(size, 1)
+            residual = np.where(known, relative - chunk_mean[:, None], 0.0)
+            total = np.maximum(count + size, 1)
+            shift = chunk_mean - mean
+            squares += np.square(residual).sum(axis=(0, 2))
+            squares += np.square(shift) * count * size / total
+            mean += shift * size / total
+            count += size
+        deviation = np.sqrt(squares / np.maximum(count, 1))
+        varies = deviation > 10 * np.finfo(np.float64).eps
+        return mean * unit, np.where(varies, deviation * unit, 1.0)
+
+    def unobserved(self) -> tuple[np.ndarray, np.ndarray]:
+        """Series without any value, and channels without any value.
+
+        Returns
+        -------
+        series : bool array of shape (n_series,)
+        channels : bool array of shape (n_channels,)
+        """
+        seen = np.zeros(self.n_channels, dtype=bool)
+        for _, values in self._chunks():
+            seen |= (~np.isnan(values)).any(axis=(0, 2))
+        return self.lengths == 0, ~seen
+
+    def batch(
+        self, indices: np.ndarray, location: np.ndarray, scale: np.ndarray
+    ) -> Batch:
+        """Read, standardise and pad some series.
+
+        Parameters
+        ----------
+        indices : int array
+        location, scale : float64 array of shape (n_channels,)
+
+        Returns
+        -------
+        Batch
+            Padded to the longest of the chosen series, at least one timepoint.
+        """
+        lengths = self.lengths[indices]
+        width = max(1, int(lengths.max(initial=0)))
+        raw = self._padded(indices, width)
+        observed = ~np.isnan(raw)
+        standardised = (raw - location[:, None]) / scale[:, None]
+        standardised = np.clip(standardised, -STANDARDISED_LIMIT, STANDARDISED_LIMIT)
+        values = np.where(observed, standardised, 0.0).astype(np.float32)
+        return Batch(values, observed, lengths)
+
+    def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:
+        if isinstance(self.series, np.ndarray):
+            return np.asarray(self.series[indices, :, :width], dtype=np.float64)
+        padded = np.full((len(indices), self.n_channels, width), np.nan)
+        for row, index in enumerate(indices):
+            length = min(self.series[index].shape[1], width)
+            padded[row, :, :length] = self.series[index][:, :length]
+        return padded
+
+    def _chunks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Runs of consecutive series as float64 arrays of bounded size."""
+        if isinstance(self.series, np.ndarray):
+            size = max(1, CHUNK_VALUES // max(1, self.series[0].size))
+            for start in range(0, self.n_series, size):
+                chunk = self.series[start : start + size]
+                yield start, np.asarray(chunk, dtype=np.float64)
+        else:
+            for start, values in enumerate(self.series):
+                yield start, np.asarray(values, dtype=np.float64)[None]
+
+
+def _observed_lengths(values: np.ndarray) -> np.ndarray:
+    known = (~np.isnan(values)).any(axis=1)  # (n, T)
+    reversed_first = known[:, ::-1].argmax(axis=1)
+    return np.where(known.any(axis=1), values.shape[2] - reversed_first, 0)
+
+
+def is_list_of_series(X: Any) -> bool:
+    """Whether `X` is a list or tuple of arrays, one for each series.
+
+    Plain nested lists of numbers in rows of one length are a table, as everywhere in
+    scikit-learn; rows of several lengths can only be series.
+    """
+    if not isinstance(X, list | tuple) or len(X) == 0:
+        return False
+    if all(hasattr(one, "ndim") and one.ndim > 0 for one in X):
+        return True
+    rows = all(isinstance(one, list | tuple) for one in X)
+    return rows and len({len(one) for one in X}) > 1
+
+
+def as_array_if_tensor(X: Any) -> Any:
+    """A torch tensor as a numpy array; anything else as it is."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    tensor = X.detach().cpu()
+    # numpy has no bfloat16
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
+    """Validate a list of series.
+
+    Parameters
+    ----------
+    X : sequence of arrays of shape (T_i,) or (C, T_i)
+
+    Returns
+    -------
+    list of float arrays of shape (C, T_i)
+
+    Raises
+    ------
+    ValueError
+        Where a series has a wrong number of dimensions or channels, no timepoints,
+        infinite values or values that are no numbers. The message names its position.
+    """
+    series = []
+    for position, one in enumerate(X):
+        array = as_array_if_tensor(one)
+        name = f"series {position} of X"
+        if getattr(array, "dtype", None) == object:
+            raise ValueError(
+                f"{name} has dtype object; numbers are accepted (float or integer)."
+            )
+        array = check_array(
+            array,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            dtype=[np.float64, np.float32],
+            input_name=name,
+        )
+        if array.ndim not in (1, 2):
+            raise ValueError(
+                f"{name} has {array.ndim} dimensions; shape (n_timepoints,) or "
+                "(n_channels, n_timepoints) is accepted."
+            )
+        array = array[None] if array.ndim == 1 else array
+        if array.shape[0] == 0 or array.shape[1] == 0:
+            raise ValueError(
+                f"{name} is empty, with shape {array.shape}; at least one channel and "
+                "one timepoint are required."
+            )
+        if series and array.shape[0] != series[0].shape[0]:
+            raise ValueError(
+                f"{name} has {array.shape[0]} channels, but series 0 has "
+                f"{series[0].shape[0]}; all series of a panel need the same channels."
+            )
+        series.append(array)
+    return series

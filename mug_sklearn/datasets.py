@@ -1,0 +1,208 @@
+"""Labelled data sets to try the transformer on, read from this machine only.
+
+`load_dataset` reads the classification sets that sktime brings along, local ``.ts``
+pairs as published by the UCR and UEA archives, and ``.npz`` files. Nothing here ever
+downloads.
+"""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TypeAlias
+from zipfile import BadZipFile
+
+import numpy as np
+import sktime
+from numpy.typing import NDArray
+from sktime.datasets import load_from_tsfile_to_dataframe
+
+__all__ = ["Dataset", "bundled_names", "load_dataset"]
+
+Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
+
+_BUNDLE = Path(sktime.__path__[0]) / "datasets" / "data"
+_ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+_ACCEPTED = (
+    "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
+    "NAME_TRAIN.ts and NAME_TEST.ts"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled collection of time series with its train/test split.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    X_train, X_test : ndarray of shape (n_series, n_channels, n_timepoints) or list
+        The series; a list of ``(n_channels, n_timepoints_i)`` arrays if lengths
+        differ within the part. Missing values are NaN.
+    y_train, y_test : ndarray of shape (n_series,)
+        The class labels.
+
+    Examples
+    --------
+    >>> from mug_sklearn.datasets import load_dataset
+    >>> data = load_dataset("UnitTest")
+    >>> data.name, len(data.X_train), len(data.X_test)
+    ('UnitTest', 20, 22)
+    """
+
+    name: str
+    X_train: Series
+    y_train: NDArray
+    X_test: Series
+    y_test: NDArray
+
+
+def bundled_names() -> list[str]:
+    """Names of the classification data sets that the installed sktime brings along.
+
+    Returns
+    -------
+    names : list of str
+        Sorted names, each accepted by `load_dataset`.
+
+    Examples
+    --------
+    >>> from mug_sklearn.datasets import bundled_names
+    >>> "BasicMotions" in bundled_names()
+    True
+    """
+    return sorted(
+        folder.name
+        for folder in _BUNDLE.iterdir()
+        if _ts_file(folder, "TRAIN").is_file()
+        and _ts_file(folder, "TEST").is_file()
+        and _has_class_labels(_ts_file(folder, "TRAIN"))
+    )
+
+
+def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
+    """Load a labelled data set with its train/test split, without any download.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        One of
+
+        - a name from `bundled_names` (a bundled name wins over a path of that name),
+        - a ``.npz`` file with the arrays ``X_train``, ``y_train``, ``X_test`` and
+          ``y_test``, where X is (n_series, n_channels, n_timepoints), or
+          (n_series, n_timepoints) for one channel,
+        - a ``NAME_TRAIN.ts`` file beside its ``NAME_TEST.ts``,
+        - a folder ``NAME`` that holds those two.
+
+    Returns
+    -------
+    dataset : Dataset
+        Name, series and labels. The labels of ``.ts`` files are lower-case strings,
+        as sktime reads them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set, or its content cannot be read.
+
+    Examples
+    --------
+    >>> from mug_sklearn.datasets import load_dataset
+    >>> data = load_dataset("BasicMotions")
+    >>> data.X_train.shape
+    (40, 6, 100)
+    >>> print(*sorted(set(data.y_train)))
+    badminton running standing walking
+    """
+    if isinstance(name_or_path, str) and name_or_path in bundled_names():
+        return _load_ts_pair(_BUNDLE / name_or_path, name_or_path)
+    path = Path(name_or_path)
+    if path.is_dir():
+        # resolve(): "." and ".." have no name of their own.
+        return _load_ts_pair(path, path.resolve().name)
+    if path.is_file() and path.suffix == ".npz":
+        return _load_npz(path)
+    if path.is_file() and path.name.endswith("_TRAIN.ts"):
+        return _load_ts_pair(path.parent, path.name.removesuffix("_TRAIN.ts"))
+    if path.exists():
+        raise ValueError(f"cannot read {path} as a data set; expected {_ACCEPTED}")
+    raise ValueError(
+        f"no data set {str(name_or_path)!r}: neither an existing path nor one of the "
+        f"bundled names ({', '.join(bundled_names())}); expected {_ACCEPTED}"
+    )
+
+
+def _ts_file(folder: Path, part: str, name: str | None = None) -> Path:
+    return folder / f"{name or folder.name}_{part}.ts"
+
+
+def _has_class_labels(path: Path) -> bool:
+    """Whether the header of a .ts file announces class labels, not numeric targets."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            words = line.lower().split()
+            if words[:1] == ["@data"]:
+                return False
+            if words[:2] == ["@classlabel", "true"]:
+                return True
+    return False
+
+
+def _load_ts_pair(folder: Path, name: str) -> Dataset:
+    files = [_ts_file(folder, part, name) for part in ("TRAIN", "TEST")]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ValueError(f"{folder} lacks {' and '.join(missing)}")
+    (X_train, y_train), (X_test, y_test) = map(_read_ts, files)
+    return Dataset(name, X_train, y_train, X_test, y_test)
+
+
+def _read_ts(path: Path) -> tuple[Series, NDArray]:
+    if not _has_class_labels(path):
+        raise ValueError(f"{path} has no class labels: its header lacks @classLabel")
+    try:
+        frame, y = load_from_tsfile_to_dataframe(str(path))
+        series = [
+            np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
+            for row in frame.itertuples(index=False, name=None)
+        ]
+    # The reader states malformed text with whatever exception it stumbled on.
+    except Exception as error:
+        raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
+    lengths = {one.shape[-1] for one in series}
+    return np.stack(series) if len(lengths) == 1 else series, np.asarray(y, dtype=str)
+
+
+def _load_npz(path: Path) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            found = list(content.files)
+            arrays = {key: content[key] for key in _ARRAYS if key in found}
+    # TypeError: a bare array under this suffix is no archive to open.
+    except (OSError, ValueError, EOFError, BadZipFile, TypeError) as error:
+        raise ValueError(f"cannot read {path} as a .npz file: {error}") from error
+    if len(arrays) < len(_ARRAYS):
+        raise ValueError(
+            f"{path} holds the arrays {found}; expected {', '.join(_ARRAYS)}"
+        )
+    for part in ("train", "test"):
+        X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+        arrays[f"X_{part}"] = _as_series(X, f"X_{part} in {path}")
+        if y.shape != X.shape[:1]:
+            raise ValueError(
+                f"y_{part} in {path} has shape {y.shape}; expected one label for each "
+                f"of the {len(X)} series in X_{part}"
+            )
+    return Dataset(path.stem, **arrays)
+
+
+def _as_series(X: NDArray, where: str) -> NDArray[np.floating]:
+    if X.ndim not in (2, 3) or X.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{where} has shape {X.shape} and dtype {X.dtype}; expected real numbers "
+            "of shape (n_series, n_channels, n_timepoints) or (n_series, n_timepoints)"
+        )
+    if X.dtype.kind != "f":
+        X = X.astype(np.float64)
+    return X[:, np.newaxis, :] if X.ndim == 2 else X

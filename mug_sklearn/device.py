@@ -1,0 +1,64 @@
+"""The one place that resolves devices."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn the `device` parameter into a device.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes the first of CUDA, XPU, MPS and CPU that is there; anything else
+        is a torch device name such as "cpu" or "cuda:1".
+
+    Raises
+    ------
+    ValueError
+        Where torch does not know the name, or the device is not available.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    available = [name for name in ("cuda", "xpu", "mps") if _is_available(name)]
+    if device == "auto":
+        return torch.device(available[0] if available else "cpu")
+    accepted = f"'auto', 'cpu'{''.join(f', {name!r}' for name in available)}"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device={device!r} is no torch device; accepted here: {accepted}."
+        ) from None
+    if resolved.type not in {"cpu", *available}:
+        raise ValueError(
+            f"device={device!r} is not available; accepted here: {accepted}."
+        )
+    return resolved
+
+
+def _is_available(name: str) -> bool:
+    if name == "mps":
+        return torch.backends.mps.is_available()
+    return bool(getattr(torch, name).is_available())
+
+
+@contextmanager
+def one_cpu_thread() -> Iterator[None]:
+    """Compute on one CPU thread inside, and restore the setting afterwards.
+
+    Sums over several threads round in an order that depends on their number. Training
+    amplifies that, so a fit would depend on how many threads a process happens to
+    have, such as inside a parallel grid search.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -1,0 +1,1 @@
+"""The method's components in plain PyTorch, one file a component."""

@@ -1,0 +1,333 @@
+"""Step 2: the coarse-grained encoder, ShapeNet: segments, shapelets, their transform.
+
+Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time Series
+Classification", AAAI 2021. Ours: a segment spans all channels; long segments are
+averaged down to a bounded number of points, so that cost grows linearly with T; gaps
+are masked; a partly observed segment counts if at least half of it is observed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.cluster.vq import kmeans2
+from torch import Tensor, nn
+
+from .layers import require_one_token
+
+UTILITY_BALANCE = 0.5
+
+
+@dataclass(frozen=True)
+class SegmentScale:
+    """How segments of one length are cut.
+
+    Attributes
+    ----------
+    length : int
+        Timepoints in a segment.
+    pooling : int
+        Timepoints averaged into one point.
+    width : int
+        Points in a segment, ``ceil(length / pooling)``.
+    stride : int
+        Points between the starts of neighbouring segments.
+    """
+
+    length: int
+    pooling: int
+    width: int
+    stride: int
+
+
+def segment_scale(
+    length: int, n_timepoints: int, max_points: int, n_segments: int
+) -> SegmentScale:
+    """Scale at which about `n_segments` segments of `length` cover a training series.
+
+    Parameters
+    ----------
+    length : int
+        Timepoints in a segment, at most `n_timepoints`.
+    n_timepoints : int
+        Length of the longest training series.
+    max_points : int
+        Most points that a segment may have after averaging.
+    n_segments : int
+        Segments wanted on a series of `n_timepoints`.
+    """
+    pooling = -(-length // max_points)
+    width = -(-length // pooling)
+    slack = -(-n_timepoints // pooling) - width
+    stride = max(1, min(-(-slack // max(n_segments - 1, 1)), width))
+    return SegmentScale(length, pooling, width, stride)
+
+
+def masked_average_pool(
+    values: Tensor, observed: Tensor, pooling: int
+) -> tuple[Tensor, Tensor]:
+    """Average runs of `pooling` timepoints over what is observed of them.
+
+    Returns
+    -------
+    values : Tensor of shape (n, C, ceil(T / pooling))
+        0 where nothing is observed.
+    observed : bool Tensor of the same shape
+    """
+    if pooling == 1:
+        return values * observed, observed
+    missing = -values.shape[-1] % pooling
+    weight = F.pad(observed.to(values.dtype), (0, missing)).unflatten(-1, (-1, pooling))
+    padded = F.pad(values, (0, missing)).unflatten(-1, (-1, pooling))
+    count = weight.sum(dim=-1)
+    return (padded * weight).sum(dim=-1) / count.clamp(min=1), count > 0
+
+
+def cut_segments(
+    values: Tensor, observed: Tensor, scale: SegmentScale
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Slide a window over each series.
+
+    Returns
+    -------
+    values, observed : Tensor of shape (n, S, C, width)
+    mask : bool Tensor of shape (n, S)
+        True for segments of which at least half the points are observed in some
+        channel. Which segments count depends on the series alone, not on the batch.
+    """
+    pooled, present = masked_average_pool(values, observed, scale.pooling)
+    n_points = pooled.shape[-1]
+    # A window that starts later cannot have half of its points inside the series.
+    last_start = max(0, n_points - -(-scale.width // 2))
+    reach = last_start // scale.stride * scale.stride + scale.width
+    padding = (0, max(0, reach - n_points))
+    cut_values = F.pad(pooled, padding).unfold(-1, scale.width, scale.stride)
+    cut_observed = F.pad(present, padding).unfold(-1, scale.width, scale.stride)
+    share = cut_observed.any(dim=1).sum(dim=-1)  # (n, S)
+    mask = require_one_token(2 * share >= scale.width)
+    return cut_values.transpose(1, 2), cut_observed.transpose(1, 2), mask
+
+
+class CausalConv(nn.Module):
+    """Dilated causal convolution of kernel size 3, channels last.
+
+    One matrix product over the three taps side by side: on the short signals here its
+    backward pass takes half the time of the convolution library's.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.taps = nn.Linear(3 * n_inputs, n_outputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        # (N, points, inputs) -> (N, points, outputs)
+        n_points = signal.shape[1]
+        padded = F.pad(signal, (0, 0, 2 * self.dilation, 0))
+        starts = (0, self.dilation, 2 * self.dilation)
+        taps = [padded[:, start : start + n_points] for start in starts]
+        return self.taps(torch.cat(taps, dim=-1))
+
+
+class CausalBlock(nn.Module):
+    """Residual block of two dilated causal convolutions."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.first = CausalConv(width, width, dilation)
+        self.second = CausalConv(width, width, dilation)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        inner = F.leaky_relu(self.first(signal), 0.01)
+        return signal + F.leaky_relu(self.second(inner), 0.01)
+
+
+class SegmentEncoder(nn.Module):
+    """Dilated causal CNN: a segment of any length becomes one vector."""
+
+    def __init__(self, n_channels: int, width: int, depth: int, d_model: int) -> None:
+        super().__init__()
+        self.stem = CausalConv(2 * n_channels, width, 1)
+        self.blocks = nn.Sequential(
+            *(CausalBlock(width, 2**level) for level in range(depth))
+        )
+        self.project = nn.Linear(width, d_model)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, values: Tensor, observed: Tensor) -> Tensor:
+        # (n, S, C, width), (n, S, C, width) -> (n, S, d)
+        signal = torch.cat((values, observed.to(values.dtype)), dim=2)
+        signal = signal.flatten(end_dim=1).transpose(1, 2)  # (n * S, width, 2C)
+        strongest = self.blocks(self.stem(signal)).amax(dim=1)
+        return self.norm(self.project(strongest)).unflatten(0, values.shape[:2])
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Coarse tokens of a batch.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (n, S, d)
+    mask : bool Tensor of shape (n, S)
+    scale : int Tensor of shape (S,)
+        Which of the encoder's scales a segment belongs to.
+    spans : int Tensor of shape (S, 2)
+        First timepoint of a segment, and the one after its last.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    scale: Tensor
+    spans: Tensor
+
+
+class CoarseEncoder(nn.Module):
+    """ShapeNet: embeds segments of several lengths.
+
+    Parameters
+    ----------
+    n_channels : int
+    scales : tuple of SegmentScale
+    width, depth : int
+        Channels and residual blocks of the CNN.
+    d_model : int
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        scales: tuple[SegmentScale, ...],
+        width: int,
+        depth: int,
+        d_model: int,
+    ) -> None:
+        super().__init__()
+        self.scales = scales
+        self.encoder = SegmentEncoder(n_channels, width, depth, d_model)
+
+    def forward(self, values: Tensor, observed: Tensor) -> Segments:
+        tokens, masks, scale_of, spans = [], [], [], []
+        for index, scale in enumerate(self.scales):
+            cut_values, cut_observed, mask = cut_segments(values, observed, scale)
+            tokens.append(self.encoder(cut_values, cut_observed))
+            masks.append(mask)
+            start = torch.arange(mask.shape[1], device=values.device)
+            start = start * scale.stride * scale.pooling
+            spans.append(torch.stack((start, start + scale.length), dim=1))
+            scale_of.append(torch.full_like(start, index))
+        return Segments(
+            torch.cat(tokens, dim=1),
+            torch.cat(masks, dim=1),
+            torch.cat(scale_of),
+            torch.cat(spans),
+        )
+
+
+def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:
+    """Utility of shapelet candidates: popular and diverse is good.
+
+    ``beta * size + (1 - beta) * sum of distances to the other candidates``, beta = 0.5.
+    Ours: both terms are divided by their sum over the candidates, so that neither
+    drowns the other.
+
+    Parameters
+    ----------
+    candidates : array of shape (n_candidates, d)
+        Embeddings.
+    cluster_sizes : array of shape (n_candidates,)
+
+    Returns
+    -------
+    array of shape (n_candidates,)
+
+    References
+    ----------
+    Li et al., AAAI 2021, equation 7.
+    """
+    difference = candidates[:, None] - candidates[None]
+    diversity = np.sqrt(np.square(difference).sum(axis=2)).sum(axis=1)
+    size_share = cluster_sizes / max(cluster_sizes.sum(), 1)
+    diversity_share = diversity / max(diversity.sum(), np.finfo(np.float64).tiny)
+    return UTILITY_BALANCE * size_share + (1 - UTILITY_BALANCE) * diversity_share
+
+
+def select_shapelets(
+    embeddings: np.ndarray, n_shapelets: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Choose segments near cluster centroids, best utility first.
+
+    k-means makes twice as many clusters as shapelets are wanted; the segment nearest
+    each centroid is a candidate, and the candidates of highest utility are chosen.
+
+    Parameters
+    ----------
+    embeddings : array of shape (n_segments, d)
+    n_shapelets : int
+    rng : numpy Generator
+
+    Returns
+    -------
+    int array of at most `n_shapelets` row numbers of `embeddings`
+    """
+    points = np.asarray(embeddings, dtype=np.float64)
+    n_clusters = min(2 * n_shapelets, len(points))
+    start = points[rng.choice(len(points), n_clusters, replace=False)]
+    centroids, label = kmeans2(points, start, iter=10, minit="matrix", missing="warn")
+    distance = np.square(points - centroids[label]).sum(axis=1)
+    order = np.lexsort((distance, label))
+    clusters, first, sizes = np.unique(
+        label[order], return_index=True, return_counts=True
+    )
+    nearest = order[first]
+    utility = shapelet_utility(points[nearest], sizes)
+    return nearest[np.argsort(-utility, kind="stable")[:n_shapelets]]
+
+
+class ShapeletTransform(nn.Module):
+    """Best-match distance of a series to each shapelet.
+
+    Parameters
+    ----------
+    scale : SegmentScale
+        At which the shapelets were cut; it slides point by point at that scale.
+    n_shapelets, n_channels : int
+    """
+
+    values: Tensor
+    observed: Tensor
+
+    def __init__(self, scale: SegmentScale, n_shapelets: int, n_channels: int) -> None:
+        super().__init__()
+        self.scale = scale
+        shape = (n_shapelets, n_channels, scale.width)
+        self.register_buffer("values", torch.zeros(shape))
+        self.register_buffer("observed", torch.ones(shape, dtype=torch.bool))
+
+    def forward(self, values: Tensor, observed: Tensor) -> Tensor:
+        """Distances, (n, C, T) -> (n, n_shapelets).
+
+        The distance at a position is the mean squared difference over the points
+        observed in both; a position counts if at least half of the points are. The
+        square is kept: a root would blow up the rounding error of a perfect match.
+        """
+        pooled, present = masked_average_pool(
+            values, observed, self.scale.pooling
+        )
+        padding = (0, max(self.scale.width - pooled.shape[-1], 0))
+        signal, weight = F.pad(pooled, padding), F.pad(present, padding)
+        weight = weight.to(signal.dtype)
+        known = self.observed.to(signal.dtype)
+        shapelet = self.values * known
+        square = (
+            F.conv1d(signal.square() * weight, known)
+            - 2 * F.conv1d(signal * weight, shapelet)
+            + F.conv1d(weight, shapelet.square())
+        ).clamp(min=0)
+        common = F.conv1d(weight, known)
+        countable = 2 * common >= known.sum(dim=(1, 2))[:, None]
+        # Where no position is observed well enough, all are taken as they are.
+        countable |= ~countable.any(dim=-1, keepdim=True)
+        distance = square / common.clamp(min=1)
+        return distance.masked_fill(~countable, torch.inf).amin(dim=-1)

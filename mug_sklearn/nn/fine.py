@@ -1,0 +1,108 @@
+"""Step 1: the fine-grained encoder, TST, and its masked-value head.
+
+Zerveas et al., "A Transformer-based Framework for Multivariate Time Series
+Representation Learning", KDD 2021. Ours: patches for long series, an
+observed-indicator beside every value so that nothing is imputed, and no dropout (the
+masked spans and the augmented views regularise, and a step then draws no randomness).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Attention, FeedForward, MaskedBatchNorm, require_one_token
+
+
+class TransformerLayer(nn.Module):
+    """Post-norm transformer encoder layer with BatchNorm in place of LayerNorm."""
+
+    def __init__(self, d_model: int, n_heads: int, feedforward_width: int) -> None:
+        super().__init__()
+        self.attention = Attention(d_model, n_heads)
+        self.attention_norm = MaskedBatchNorm(d_model)
+        self.feedforward = FeedForward(d_model, feedforward_width)
+        self.feedforward_norm = MaskedBatchNorm(d_model)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        attended = tokens + self.attention(tokens, tokens, mask)
+        tokens = self.attention_norm(attended, mask)
+        return self.feedforward_norm(tokens + self.feedforward(tokens), mask)
+
+
+class FineEncoder(nn.Module):
+    """TST: one token for each timepoint, or for each patch of timepoints.
+
+    Parameters
+    ----------
+    n_channels : int
+    patch_length : int
+        Timepoints in one token.
+    n_positions : int
+        Learnable positional encodings. Tokens past the last share the last.
+    d_model, n_heads, n_layers, feedforward_width : int
+        Size of the transformer.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        patch_length: int,
+        n_positions: int,
+        d_model: int,
+        n_heads: int,
+        n_layers: int,
+        feedforward_width: int,
+    ) -> None:
+        super().__init__()
+        self.patch_length = patch_length
+        self.embed = nn.Linear(2 * n_channels * patch_length, d_model)
+        self.position = nn.Parameter(torch.zeros(n_positions, d_model))
+        self.layers = nn.ModuleList(
+            TransformerLayer(d_model, n_heads, feedforward_width)
+            for _ in range(n_layers)
+        )
+        self.head = nn.Sequential(
+            nn.GELU(), nn.Linear(d_model, n_channels * patch_length)
+        )
+
+    def forward(
+        self, values: Tensor, observed: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encode a batch.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, C, T)
+        observed : bool Tensor of shape (n, C, T)
+        hidden : bool Tensor of shape (n, C, T), optional
+            Observed values to hide from the encoder; their tokens stay.
+
+        Returns
+        -------
+        tokens : Tensor of shape (n, F, d)
+        mask : bool Tensor of shape (n, F)
+            True where a token covers an observed value.
+        """
+        mask = require_one_token(self._patches(observed).any(dim=-1))
+        visible = observed if hidden is None else observed & ~hidden
+        seen = torch.cat((values * visible, visible.to(values.dtype)), dim=1)
+        embedded = self.embed(self._patches(seen))  # (n, F, d)
+        place = torch.arange(mask.shape[1], device=values.device)
+        tokens = embedded * math.sqrt(embedded.shape[-1])
+        tokens = tokens + self.position[place.clamp(max=len(self.position) - 1)]
+        for layer in self.layers:
+            tokens = layer(tokens, mask)
+        return tokens, mask
+
+    def reconstruct(self, tokens: Tensor, n_timepoints: int) -> Tensor:
+        """Predict the values from the tokens: (n, F, d) -> (n, C, T)."""
+        patches = self.head(tokens).unflatten(-1, (-1, self.patch_length))
+        return patches.transpose(1, 2).flatten(start_dim=2)[..., :n_timepoints]
+
+    def _patches(self, series: Tensor) -> Tensor:
+        # (n, C, T) -> (n, F, C * patch_length)
+        missing = -series.shape[-1] % self.patch_length
+        padded = F.pad(series, (0, missing)).unflatten(-1, (-1, self.patch_length))
+        return padded.transpose(1, 2).flatten(start_dim=2)

@@ -1,0 +1,110 @@
+"""Building blocks shared by the encoders: masked normalisation, masked attention.
+
+Shape letters used in this package: n series, C channels, T timepoints, F fine tokens,
+S segments (coarse tokens), d = d_model. A token mask is True where a token counts.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
+    weight = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def masked_max(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Maximum over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
+    return tokens.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
+
+
+def require_one_token(mask: Tensor) -> Tensor:
+    """Let the first token of a series count if none does.
+
+    A series without a single observed value then has a defined representation, and
+    no softmax or mean runs over an empty set.
+    """
+    first = torch.zeros_like(mask)
+    first[:, 0] = True
+    return torch.where(mask.any(dim=1, keepdim=True), mask, first)
+
+
+class MaskedBatchNorm(nn.Module):
+    """BatchNorm over the tokens that count.
+
+    TST normalises over (batch, time) in place of LayerNorm. Ours: padding takes no
+    part in the statistics, and the running statistics start as a plain average, so
+    that they are unbiased after a handful of steps.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+    n_batches: Tensor
+
+    def __init__(self, d_model: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
+        self.register_buffer("running_mean", torch.zeros(d_model))
+        self.register_buffer("running_variance", torch.ones(d_model))
+        self.register_buffer("n_batches", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        mean, variance = self.running_mean, self.running_variance
+        if self.training:
+            weight = mask.unsqueeze(-1).to(tokens.dtype)
+            count = weight.sum()
+            mean = (tokens * weight).sum(dim=(0, 1)) / count
+            variance = ((tokens - mean).square() * weight).sum(dim=(0, 1)) / count
+            self._update(mean.detach(), variance.detach())
+        scale = self.weight * torch.rsqrt(variance + 1e-5)
+        return (tokens - mean) * scale + self.bias
+
+    @torch.no_grad()
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        self.n_batches += 1
+        step = (1.0 / self.n_batches).clamp(min=self.momentum)
+        self.running_mean += step * (mean - self.running_mean)
+        self.running_variance += step * (variance - self.running_variance)
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention in which masked keys take no part."""
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(d_model, d_model)
+        self.key_value = nn.Linear(d_model, 2 * d_model)
+        self.output = nn.Linear(d_model, d_model)
+
+    def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        # (n, F, d), (n, S, d), (n, S) -> (n, F, d)
+        query = self._split(self.query(queries))  # (n, heads, F, d / heads)
+        key, value = (self._split(x) for x in self.key_value(keys).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=key_mask[:, None, None, :]
+        )
+        return self.output(attended.transpose(1, 2).flatten(start_dim=2))
+
+    def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """Attention weights averaged over the heads, (n, F, S)."""
+        query = self._split(self.query(queries))
+        key = self._split(self.key_value(keys).chunk(2, dim=-1)[0])
+        score = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        score = score.masked_fill(~key_mask[:, None, None, :], -torch.inf)
+        return score.softmax(dim=-1).mean(dim=1)
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        # (n, F, d) -> (n, heads, F, d / heads)
+        return tokens.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+class FeedForward(nn.Sequential):
+    """Position-wise two-layer network with GELU."""
+
+    def __init__(self, d_model: int, width: int) -> None:
+        super().__init__(nn.Linear(d_model, width), nn.GELU(), nn.Linear(width, d_model))

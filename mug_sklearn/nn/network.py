@@ -1,0 +1,231 @@
+"""`MUGNetwork` wires the method step by step, in the paper's order."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .bank import DilatedShapelets, ShapeletBank
+from .coarse import CoarseEncoder, Segments, SegmentScale, ShapeletTransform
+from .fine import FineEncoder
+from .fusion import (
+    AttentionFusion,
+    ConcatenationFusion,
+    CrossGranularityTransformer,
+    MaxFusion,
+)
+from .layers import masked_max, masked_mean
+
+
+@dataclass(frozen=True)
+class MUGConfig:
+    """Everything that determines the network's shape.
+
+    Attributes
+    ----------
+    granularity : {"multi", "fine", "coarse"}
+        Which encoders exist. "fine" alone is TST, "coarse" alone is ShapeNet.
+    n_channels, n_timepoints : int
+        Of the training panel; the longest series counts.
+    patch_length : int
+        Timepoints in one fine token.
+    segment_scales : tuple of SegmentScale
+        How segments of each length are cut.
+    n_shapelets : int
+        Discovered shapelets over all segment lengths.
+    n_random_shapelets : int
+        Random dilated shapelets for each dilation; 0 for none.
+    d_model, n_heads, n_layers : int
+        Size of the transformers.
+    fine_fusion : {"attention", "max"}
+    fusion : {"cross_attention", "concat"}
+    segment_width, segment_depth : int
+        Size of the segment encoder.
+    """
+
+    granularity: str
+    n_channels: int
+    n_timepoints: int
+    patch_length: int
+    segment_scales: tuple[SegmentScale, ...]
+    n_shapelets: int
+    n_random_shapelets: int
+    d_model: int
+    n_heads: int
+    n_layers: int
+    fine_fusion: str
+    fusion: str
+    segment_width: int = 40
+    segment_depth: int = 2
+
+    @property
+    def has_fine(self) -> bool:
+        return self.granularity != "coarse"
+
+    @property
+    def has_coarse(self) -> bool:
+        return self.granularity != "fine"
+
+    def shapelets_of_scale(self) -> list[int]:
+        """The discovered shapelets shared out evenly over the segment lengths."""
+        share, rest = divmod(self.n_shapelets, len(self.segment_scales))
+        return [share + (i < rest) for i in range(len(self.segment_scales))]
+
+
+@dataclass(frozen=True)
+class Granularities:
+    """Token-level representations of a batch; None where a granularity is off.
+
+    Attributes
+    ----------
+    fine : Tensor of shape (n, F, d), optional
+    fine_mask : bool Tensor of shape (n, F), optional
+    coarse : Segments, optional
+    fused : Tensor of shape (n, F, d), optional
+        One token, (n, 1, d), with ``fine_fusion="max"``.
+    fused_mask : bool Tensor of shape (n, F), optional
+    multi : Tensor of shape (n, F, d), optional
+    """
+
+    fine: Tensor | None = None
+    fine_mask: Tensor | None = None
+    coarse: Segments | None = None
+    fused: Tensor | None = None
+    fused_mask: Tensor | None = None
+    multi: Tensor | None = None
+
+
+class MUGNetwork(nn.Module):
+    """The whole network.
+
+    Parameters
+    ----------
+    config : MUGConfig
+    """
+
+    def __init__(self, config: MUGConfig) -> None:
+        super().__init__()
+        self.config = config
+        d_model, n_heads = config.d_model, config.n_heads
+        if config.has_fine:
+            self.fine = FineEncoder(
+                config.n_channels,
+                config.patch_length,
+                -(-config.n_timepoints // config.patch_length),
+                d_model,
+                n_heads,
+                config.n_layers,
+                2 * d_model,
+            )
+        if config.has_coarse:
+            self.coarse = CoarseEncoder(
+                config.n_channels,
+                config.segment_scales,
+                config.segment_width,
+                config.segment_depth,
+                d_model,
+            )
+            self.shapelets = nn.ModuleList(
+                ShapeletTransform(scale, n_shapelets, config.n_channels)
+                for scale, n_shapelets in zip(
+                    config.segment_scales, config.shapelets_of_scale(), strict=True
+                )
+                if n_shapelets
+            )
+            if config.n_random_shapelets:
+                self.bank = ShapeletBank(
+                    config.n_channels, config.n_timepoints, config.n_random_shapelets
+                )
+        if config.granularity == "multi":
+            self.fine_fusion: nn.Module = (
+                AttentionFusion(d_model, n_heads)
+                if config.fine_fusion == "attention"
+                else MaxFusion(d_model)
+            )
+            self.fusion: nn.Module = (
+                CrossGranularityTransformer(d_model, n_heads, 2 * d_model)
+                if config.fusion == "cross_attention"
+                else ConcatenationFusion(d_model)
+            )
+            self.log_slope = nn.Parameter(torch.tensor(math.log(5.0)))
+            self.offset = nn.Parameter(torch.zeros(()))
+
+    def forward(
+        self, values: Tensor, observed: Tensor, hidden: Tensor | None = None
+    ) -> Granularities:
+        """Steps 1 to 4 of the method.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, C, T)
+        observed : bool Tensor of shape (n, C, T)
+        hidden : bool Tensor of shape (n, C, T), optional
+            Observed values that the fine encoder must not see (pretext task).
+        """
+        # 1. Fine-grained encoder, TST
+        fine = fine_mask = None
+        if self.config.has_fine:
+            fine, fine_mask = self.fine(values, observed, hidden)
+        # 2. Coarse-grained encoder, ShapeNet
+        coarse = self.coarse(values, observed) if self.config.has_coarse else None
+        if fine is None or fine_mask is None or coarse is None:
+            return Granularities(fine=fine, fine_mask=fine_mask, coarse=coarse)
+        # 3. Fine-grained fusion
+        fused, fused_mask = self.fine_fusion(fine, fine_mask)
+        # 4. Cross-granularity transformer: Query = fused, Key = Value = coarse
+        multi = self.fusion(fused, coarse.tokens, coarse.mask)
+        return Granularities(fine, fine_mask, coarse, fused, fused_mask, multi)
+
+    def pooled_blocks(self, values: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Pool every granularity to one vector a series: name -> (n, width)."""
+        tokens = self(values, observed)
+        blocks = {}
+        if tokens.fine is not None and tokens.fine_mask is not None:
+            blocks["fine"] = _mean_and_max(tokens.fine, tokens.fine_mask)
+        if tokens.coarse is not None:
+            blocks["coarse"] = _mean_and_max(tokens.coarse.tokens, tokens.coarse.mask)
+            if len(self.shapelets):
+                distances = [shapelet(values, observed) for shapelet in self.shapelets]
+                blocks["shapelets"] = torch.cat(distances, dim=1)
+            if self.config.n_random_shapelets:
+                blocks["bank"] = self.bank(values, observed)
+        if tokens.multi is not None and tokens.fused_mask is not None:
+            blocks["multi"] = _mean_and_max(tokens.multi, tokens.fused_mask)
+        return blocks
+
+
+def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
+    return torch.cat((masked_mean(tokens, mask), masked_max(tokens, mask)), dim=1)
+
+
+def build_network(config: MUGConfig) -> MUGNetwork:
+    """An uninitialised network on the CPU, made without drawing a random number."""
+    # Constructors on the meta device leave the global random state alone.
+    with torch.device("meta"):
+        network = MUGNetwork(config)
+    network.to_empty(device="cpu")
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            buffer.fill_(1 if name == "running_variance" else 0)
+    return network
+
+
+@torch.no_grad()
+def initialise(network: MUGNetwork, generator: torch.Generator) -> None:
+    """Draw all weights of a built network from `generator`."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.in_features)
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        elif isinstance(module, FineEncoder):
+            nn.init.uniform_(module.position, -0.02, 0.02, generator=generator)
+        elif isinstance(module, DilatedShapelets):
+            module.draw(generator)
+        elif isinstance(module, nn.LayerNorm) or hasattr(module, "running_mean"):
+            module.weight.fill_(1.0)
+            module.bias.fill_(0.0)
+    if network.config.granularity == "multi":
+        network.log_slope.fill_(math.log(5.0))
+        network.offset.fill_(0.0)

@@ -1,0 +1,1 @@
+"""Pretraining without labels: views, ranks, objectives and the training loop."""

@@ -1,0 +1,44 @@
+"""After training: fill the coarse granularity's fixed parts from training series."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..nn.coarse import cut_segments, select_shapelets
+from ..nn.network import MUGNetwork
+
+MAX_CANDIDATES = 2048
+
+
+@torch.no_grad()
+def discover_shapelets(
+    network: MUGNetwork, values: Tensor, observed: Tensor, rng: np.random.Generator
+) -> None:
+    """Choose the shapelets of each segment length and store them in the network.
+
+    At most 2,048 segments of each length, drawn at random, are embedded by the trained
+    encoder; those nearest cluster centroids and of best utility become shapelets.
+
+    Parameters
+    ----------
+    network : MUGNetwork
+        With the coarse granularity.
+    values, observed : Tensor of shape (n, C, T)
+        Training series.
+    rng : numpy Generator
+    """
+    for transform in network.shapelets:
+        cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
+        candidates = mask.flatten().nonzero().squeeze(1).cpu().numpy()
+        if len(candidates) > MAX_CANDIDATES:
+            candidates = rng.choice(candidates, MAX_CANDIDATES, replace=False)
+        rows = torch.from_numpy(candidates).to(values.device)
+        segment_values = cut_values.flatten(end_dim=1)[rows]  # (candidates, C, width)
+        segment_observed = cut_observed.flatten(end_dim=1)[rows]
+        embedding = network.coarse.encoder(segment_values[None], segment_observed[None])
+        wanted = len(transform.values)
+        chosen = select_shapelets(embedding[0].cpu().numpy(), wanted, rng)
+        # A panel with fewer segments than shapelets repeats them.
+        chosen = torch.from_numpy(np.resize(chosen, wanted)).to(values.device)
+        transform.values.copy_(segment_values[chosen])
+        transform.observed.copy_(segment_observed[chosen])

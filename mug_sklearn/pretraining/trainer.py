@@ -1,0 +1,260 @@
+"""The training loop: optimiser, schedule, early stop, history, resumable state."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..nn.coarse import Segments
+from ..nn.network import MUGNetwork
+from .objectives import RETRIEVAL_LOSSES, reconstruction_loss, segment_cluster_loss
+from .views import View, augmented_view
+
+GRADIENT_CLIP = 4.0  # TST
+WEIGHT_DECAY = 1e-4
+WARM_UP_SHARE = 0.1
+SEGMENT_CLUSTERS = 4
+SMALLEST_STOP_WINDOW = 25
+
+ReadBatch = Callable[[np.ndarray], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train and for how long.
+
+    Attributes
+    ----------
+    n_series : int
+        Series in the training panel.
+    n_steps : int
+        Most optimisation steps.
+    batch_size : int
+    learning_rate : float
+        Peak of the schedule: linear warm-up, then cosine decay to zero.
+    loss : {"spearman_bce", "infonce", "triplet"}
+        Retrieval loss, used where both granularities exist.
+    reconstruction_weight, cluster_triplet_weight : float
+        Weights of the encoders' pretext tasks beside the retrieval loss.
+    early_stopping : bool
+    n_iter_no_change : int
+        Epochs in the window of the early stop.
+    tol : float
+        Smallest relative improvement that counts.
+    seed : int
+    """
+
+    n_series: int
+    n_steps: int
+    batch_size: int
+    learning_rate: float
+    loss: str
+    reconstruction_weight: float
+    cluster_triplet_weight: float
+    early_stopping: bool
+    n_iter_no_change: int
+    tol: float
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in a pass; each pass leaves out another remainder."""
+        return max(1, self.n_series // self.batch_size)
+
+    @property
+    def stop_window(self) -> int:
+        """Steps over which the loss must improve."""
+        return max(self.n_iter_no_change * self.steps_per_epoch, SMALLEST_STOP_WINDOW)
+
+
+def learning_rate_factor(step: int, n_steps: int) -> float:
+    """Linear warm-up over a tenth of the steps, then cosine decay."""
+    warm_up = max(1, round(WARM_UP_SHARE * n_steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, n_steps - warm_up)
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Trainer:
+    """Trains a network in place.
+
+    All randomness of a step comes from the plan's seed and the step's number, so a
+    resumed run equals an uninterrupted one, and no global random state is touched.
+
+    Parameters
+    ----------
+    network : MUGNetwork
+    read_batch : callable
+        Takes row numbers and returns CPU tensors ``(values, observed, lengths)``.
+    plan : TrainingPlan
+    device : torch.device
+
+    Attributes
+    ----------
+    step : int
+        Optimisation steps done.
+    losses : list of dict of str to float
+        The loss and its terms at each step.
+    """
+
+    def __init__(
+        self,
+        network: MUGNetwork,
+        read_batch: ReadBatch,
+        plan: TrainingPlan,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device)
+        self.read_batch = read_batch
+        self.plan = plan
+        self.device = device
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=plan.learning_rate,
+            weight_decay=WEIGHT_DECAY,
+            fused=True,
+        )
+        self.step = 0
+        self.losses: list[dict[str, float]] = []
+
+    def run(self, n_steps: int | None = None) -> Iterator[dict[str, float]]:
+        """Train, yielding the losses of each step as it is done.
+
+        Parameters
+        ----------
+        n_steps : int, optional
+            Stop after so many further steps; by default when the plan is fulfilled or
+            the loss no longer improves.
+        """
+        last = self.plan.n_steps if n_steps is None else self.step + n_steps
+        while self.step < min(last, self.plan.n_steps) and not self.has_converged():
+            yield self._train_step()
+
+    def has_converged(self) -> bool:
+        """Whether the mean loss of the last window is no better than the one before."""
+        window = self.plan.stop_window
+        if not self.plan.early_stopping or len(self.losses) < 2 * window:
+            return False
+        loss = [terms["loss"] for terms in self.losses[-2 * window :]]
+        before, now = np.mean(loss[:window]), np.mean(loss[window:])
+        return bool(before - now < self.plan.tol * abs(before))
+
+    def history(self) -> list[dict[str, float]]:
+        """The mean of each term over each epoch, begun epochs included."""
+        size = self.plan.steps_per_epoch
+        epochs = []
+        for start in range(0, len(self.losses), size):
+            steps = self.losses[start : start + size]
+            means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
+            epochs.append({"epoch": start // size + 1, "n_steps": len(steps)} | means)
+        return epochs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on from here."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "losses": [dict(terms) for terms in self.losses],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was called, with the same plan."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.losses = [dict(terms) for terms in state["losses"]]
+
+    def _train_step(self) -> dict[str, float]:
+        seed = np.random.SeedSequence([self.plan.seed, 1, self.step])
+        rng = np.random.default_rng(seed)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        values, observed, lengths = self.read_batch(self._batch_indices())
+        views = [
+            augmented_view(values, observed, lengths, generator) for _ in range(2)
+        ]
+        both = View(
+            torch.cat([view.values for view in views]).to(self.device),
+            torch.cat([view.observed for view in views]).to(self.device),
+            torch.cat([view.hidden for view in views]).to(self.device),
+        )
+        self.network.train()
+        terms = self.loss_terms(both, rng)
+        self._update(terms["loss"])
+        recorded = {name: float(term.detach()) for name, term in terms.items()}
+        self.step += 1
+        self.losses.append(recorded)
+        return recorded
+
+    def _batch_indices(self) -> np.ndarray:
+        epoch, batch = divmod(self.step, self.plan.steps_per_epoch)
+        rng = np.random.default_rng(np.random.SeedSequence([self.plan.seed, 0, epoch]))
+        order = rng.permutation(self.plan.n_series)
+        return order[batch * self.plan.batch_size :][: self.plan.batch_size]
+
+    def loss_terms(self, views: View, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The joint loss and its terms.
+
+        Parameters
+        ----------
+        views : View
+            The first views of a batch followed by the second ones, in the same order.
+        rng : numpy Generator
+        """
+        plan = self.plan
+        tokens = self.network(views.values, views.observed, views.hidden)
+        terms: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.device)
+        if tokens.multi is not None and tokens.fused is not None:
+            assert tokens.fused_mask is not None
+            terms["retrieval"] = self._retrieval(
+                tokens.fused, tokens.multi, tokens.fused_mask
+            )
+            total = total + terms["retrieval"]
+        if tokens.fine is not None:
+            predicted = self.network.fine.reconstruct(
+                tokens.fine, views.values.shape[-1]
+            )
+            terms["reconstruction"] = reconstruction_loss(
+                predicted, views.values, views.hidden
+            )
+            total = total + plan.reconstruction_weight * terms["reconstruction"]
+        if tokens.coarse is not None:
+            terms["cluster_triplet"] = _cluster_triplet(tokens.coarse, rng)
+            total = total + plan.cluster_triplet_weight * terms["cluster_triplet"]
+        return {"loss": total} | terms
+
+    def _retrieval(self, fused: Tensor, multi: Tensor, mask: Tensor) -> Tensor:
+        """Steps 5 and 6: each query retrieves its own series in the other view."""
+        loss = RETRIEVAL_LOSSES[self.plan.loss]
+        weight = mask.unsqueeze(-1) / mask.sum(dim=1).clamp(min=1)[:, None, None]
+        first_query, second_query = (fused * weight).sum(dim=1).chunk(2)
+        first_key, second_key = (multi * weight).sum(dim=1).chunk(2)
+        slope, offset = self.network.log_slope.exp(), self.network.offset
+        forth = loss(first_query, second_key, slope, offset)
+        back = loss(second_query, first_key, slope, offset)
+        return 0.5 * (forth + back)
+
+    def _update(self, loss: Tensor) -> None:
+        factor = learning_rate_factor(self.step, self.plan.n_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * factor
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
+        self.optimizer.step()
+
+
+def _cluster_triplet(coarse: Segments, rng: np.random.Generator) -> Tensor:
+    """ShapeNet's loss for each segment length on its own, averaged."""
+    losses = []
+    for scale in coarse.scale.unique():
+        of_scale = coarse.scale == scale
+        embeddings = coarse.tokens[:, of_scale][coarse.mask[:, of_scale]]
+        losses.append(segment_cluster_loss(embeddings, SEGMENT_CLUSTERS, rng))
+    return torch.stack(losses).mean()

@@ -1,0 +1,127 @@
+"""Augmented views of a batch, and the masks of the masked-value pretext task.
+
+Every function draws from the generator that it is given and leaves its input alone.
+Ours: the paper does not say how its two views come about.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+JITTER = 0.05
+SCALING = 0.1
+SMALLEST_CROP = 0.6
+MASKED_SHARE = 0.15
+MASKED_RUN = 3.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented view of a batch.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n, C, T)
+        0 where nothing is observed.
+    observed : bool Tensor of shape (n, C, T)
+    hidden : bool Tensor of shape (n, C, T)
+        Observed values that the fine encoder must not see but reconstruct.
+    """
+
+    values: Tensor
+    observed: Tensor
+    hidden: Tensor
+
+
+def geometric_mask(
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    masked_share: float = MASKED_SHARE,
+    mean_length: float = MASKED_RUN,
+) -> Tensor:
+    """Masks whose runs have geometric length, each channel on its own (TST).
+
+    A two-state Markov chain over time: a masked run ends with probability
+    ``1 / mean_length``, an unmasked run with ``masked_share / (1 - masked_share) /
+    mean_length``, so that `masked_share` of all timepoints are masked on average.
+
+    Parameters
+    ----------
+    shape : tuple (n, C, T)
+    generator : torch.Generator
+    masked_share : float, default=0.15
+    mean_length : float, default=3.0
+        Mean length of a masked run, in timepoints.
+
+    Returns
+    -------
+    bool Tensor of shape (n, C, T)
+        True where masked.
+
+    References
+    ----------
+    Zerveas et al., "A Transformer-based Framework for Multivariate Time Series
+    Representation Learning", KDD 2021, section 3.2.
+    """
+    n, channels, length = shape
+    leave = 1.0 / mean_length
+    enter = leave * masked_share / (1.0 - masked_share)
+    draws = torch.rand((length, n, channels), generator=generator)
+    # With one uniform draw u a step, every state moves to "masked" if u < enter, every
+    # state moves to "unmasked" if u >= 1 - leave, and keeps its state in between:
+    # so the state is decided by the last draw that was not in between.
+    decided = (draws < enter) | (draws >= 1.0 - leave)
+    becomes_masked = draws < enter
+    becomes_masked[0] = draws[0] < masked_share
+    decided[0] = True
+    step = torch.arange(length)[:, None, None].expand_as(draws)
+    last_decision = torch.where(decided, step, 0).cummax(dim=0).values
+    return becomes_masked.gather(0, last_decision).permute(1, 2, 0).contiguous()
+
+
+def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) -> Tensor:
+    """One random window of each series, as a mask over its timepoints.
+
+    The window keeps between 60 % and all of the series' own length. Cropping by mask
+    keeps tensor shapes fixed, so that no convolution is planned anew.
+
+    Returns
+    -------
+    bool Tensor of shape (n, 1, n_timepoints)
+        True inside the window.
+    """
+    keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * torch.rand(
+        len(lengths), generator=generator
+    )
+    width = (keep * lengths).ceil()
+    start = (torch.rand(len(lengths), generator=generator) * (lengths - width)).floor()
+    time = torch.arange(n_timepoints)
+    inside = (time >= start[:, None]) & (time < (start + width)[:, None])
+    return inside[:, None, :]
+
+
+def augmented_view(
+    values: Tensor, observed: Tensor, lengths: Tensor, generator: torch.Generator
+) -> View:
+    """Crop, scale and jitter each series, and hide spans for the pretext task.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, C, T)
+        Standardised; 0 where nothing is observed.
+    observed : bool Tensor of shape (n, C, T)
+    lengths : int Tensor of shape (n,)
+        Timepoints of each series without its padding.
+    generator : torch.Generator
+
+    Returns
+    -------
+    View
+    """
+    n, channels, length = values.shape
+    scale = 1.0 + SCALING * torch.randn((n, channels, 1), generator=generator)
+    jitter = JITTER * torch.randn(values.shape, generator=generator)
+    kept = observed & crop_mask(lengths, length, generator)
+    hidden = kept & geometric_mask((n, channels, length), generator)
+    return View((values * scale + jitter) * kept, kept, hidden)

@@ -1,0 +1,179 @@
+"""Loading by name and by path, and what cannot be loaded."""
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sktime
+
+from mug_sklearn.datasets import bundled_names, load_dataset
+
+BUNDLE = Path(sktime.__path__[0]) / "datasets" / "data"
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "X_train": rng.normal(size=(4, 2, 9)).astype(np.float32),
+        "y_train": np.array(["a", "b", "a", "b"]),
+        "X_test": rng.normal(size=(3, 2, 9)).astype(np.float32),
+        "y_test": np.array(["b", "a", "b"]),
+    }
+
+
+def write_ts(path, series, labels, header="@classLabel true a b"):
+    lines = ["@problemName x", "@timeStamps false", "@univariate false", header]
+    lines += ["@data"]
+    for channels, label in zip(series, labels, strict=True):
+        cells = [",".join(map(str, channel)) for channel in channels]
+        lines.append(":".join([*cells, label]))
+    path.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_every_bundled_set_loads(name):
+    data = load_dataset(name)
+    assert data.name == name
+    for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test)):
+        assert len(X) == len(y) > 0
+        assert y.dtype.kind == "U"
+        assert all(series.ndim == 2 for series in X)
+        assert all(series.dtype.kind == "f" for series in X)
+    assert set(data.y_test) <= set(data.y_train)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("BasicMotions", (40, 6, 100)),
+        ("GunPoint", (50, 1, 150)),
+        ("ACSF1", (100, 1, 1460)),
+    ],
+)
+def test_equal_lengths_give_one_array(name, shape):
+    assert load_dataset(name).X_train.shape == shape
+
+
+@pytest.mark.parametrize(("name", "n_channels"), [("JapaneseVowels", 12), ("PLAID", 1)])
+def test_unequal_lengths_give_a_list(name, n_channels):
+    X = load_dataset(name).X_train
+    assert isinstance(X, list)
+    assert {series.shape[0] for series in X} == {n_channels}
+    assert len({series.shape[1] for series in X}) > 1
+
+
+def test_regression_sets_are_not_offered():
+    assert not {"Tecator", "Covid3Month"} & set(bundled_names())
+    with pytest.raises(ValueError, match="no data set 'Tecator'"):
+        load_dataset("Tecator")
+    with pytest.raises(ValueError, match="no class labels"):
+        load_dataset(BUNDLE / "Tecator")
+
+
+def test_unknown_name_lists_the_bundled_ones_and_opens_no_connection(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a connection was attempted")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    # A real name of the archives, which sktime's own loaders would download.
+    with pytest.raises(ValueError, match=r"'Coffee'.*BasicMotions.*GunPoint.*\.npz"):
+        load_dataset("Coffee")
+
+
+@pytest.mark.parametrize("form", [str, Path])
+def test_npz(tmp_path, arrays, form):
+    path = tmp_path / "Mine.npz"
+    np.savez(path, **arrays)
+    data = load_dataset(form(path))
+    assert data.name == "Mine"
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(getattr(data, key), array)
+    assert data.X_train.dtype == np.float32
+
+
+def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
+    arrays["X_train"] = np.arange(36).reshape(4, 9)
+    np.savez(tmp_path / "x.npz", **arrays)
+    X = load_dataset(tmp_path / "x.npz").X_train
+    assert X.shape == (4, 1, 9)
+    assert X.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": None}, r"holds the arrays \[.*expected X_train, y_train"),
+        ({"y_train": np.array(["a"])}, r"y_train .* shape \(1,\).*the 4 series"),
+        ({"X_test": np.zeros(3)}, r"X_test .* shape \(3,\)"),
+        ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
+        ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
+    ],
+)
+def test_npz_with_other_content(tmp_path, arrays, changes, message):
+    content = {k: v for k, v in (arrays | changes).items() if v is not None}
+    np.savez(tmp_path / "x.npz", **content)
+    with pytest.raises(ValueError, match=message):
+        load_dataset(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short"])
+def test_damaged_npz(tmp_path, content):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot read .*x\.npz as a \.npz file"):
+        load_dataset(path)
+
+
+def test_single_array_under_npz_suffix(tmp_path):
+    path = tmp_path / "x.npz"
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match=r"cannot read .*x\.npz as a \.npz file"):
+        load_dataset(path)
+
+
+def test_ts_pair_by_folder_and_by_file(tmp_path):
+    folder = tmp_path / "Pair"
+    folder.mkdir()
+    train = [np.ones((2, 3)), np.zeros((2, 5))]
+    write_ts(folder / "Pair_TRAIN.ts", train, ["a", "b"])
+    write_ts(folder / "Pair_TEST.ts", [np.full((2, 4), 7.0)], ["b"])
+    for path in (folder, folder / "Pair_TRAIN.ts"):
+        data = load_dataset(path)
+        assert data.name == "Pair"
+        for found, expected in zip(data.X_train, train, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(data.X_test, np.full((1, 2, 4), 7.0))
+        assert list(data.y_train) == ["a", "b"]
+        assert list(data.y_test) == ["b"]
+
+
+def test_missing_values_in_ts_are_nan(tmp_path):
+    for part in ("TRAIN", "TEST"):
+        write_ts(tmp_path / f"Gap_{part}.ts", [[[1, "?", 3]]], ["a"])
+    X = load_dataset(tmp_path / "Gap_TRAIN.ts").X_train
+    np.testing.assert_array_equal(X, [[[1, np.nan, 3]]])
+
+
+def test_ts_pair_lacking_a_part(tmp_path):
+    write_ts(tmp_path / "Half_TRAIN.ts", [np.ones((1, 3))], ["a"])
+    with pytest.raises(ValueError, match=r"lacks Half_TEST\.ts"):
+        load_dataset(tmp_path / "Half_TRAIN.ts")
+    with pytest.raises(ValueError, match=r"lacks .*_TRAIN\.ts and .*_TEST\.ts"):
+        load_dataset(tmp_path)
+
+
+def test_malformed_ts(tmp_path):
+    for part in ("TRAIN", "TEST"):
+        write_ts(tmp_path / f"Bad_{part}.ts", [[["one", "two"]]], ["a"])
+    with pytest.raises(ValueError, match=r"cannot read .*Bad_TRAIN\.ts as a \.ts file"):
+        load_dataset(tmp_path / "Bad_TRAIN.ts")
+
+
+def test_file_of_another_kind(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("1,2,3")
+    with pytest.raises(ValueError, match=r"cannot read .*x\.csv.*expected a bundled"):
+        load_dataset(path)

@@ -1,0 +1,103 @@
+"""The demo, end to end."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mug_sklearn.__main__ import main
+
+METHODS = [
+    "MUG + SVC",
+    "fine only (TST) + SVC",
+    "coarse only (ShapeNet) + SVC",
+    "raw values + SVC",
+]
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def table_of(text):
+    number = r" +([\d.]+)"
+    methods = "|".join(map(re.escape, METHODS))
+    rows = re.findall(rf"^({methods}){number * 4}$", text, flags=re.MULTILINE)
+    return {
+        method: (float(accuracy), int(width)) for method, accuracy, *_, width in rows
+    }
+
+
+def test_demo_prints_a_table_and_saves_plots(tmp_path, capsys):
+    assert main(["demo", "--dataset", "UnitTest", "--max-epochs", "1"]) == 0
+    text = capsys.readouterr().out
+    table = table_of(text)
+    assert list(table) == METHODS
+    assert all(0 <= accuracy <= 1 for accuracy, _ in table.values())
+    assert table["raw values + SVC"] == (pytest.approx(18 / 22, abs=1e-3), 24)
+    for name in ("embedding.png", "training_loss.png"):
+        assert f"saved {Path('mug-demo', name)}" in text
+        assert (tmp_path / "mug-demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_printed_code_runs(capsys):
+    main(["demo", "--dataset", "UnitTest", "--max-epochs", "1", "--random-state", "3"])
+    text = capsys.readouterr().out
+    accuracy, _ = table_of(text)["MUG + SVC"]
+    exec(text.split("The same in code:\n")[1], {})
+    assert float(capsys.readouterr().out) == pytest.approx(accuracy, abs=5e-4)
+
+
+def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
+    for part in ("TRAIN", "TEST"):
+        lines = ["@problemName Few", "@timeStamps false", "@univariate true"]
+        lines += [
+            "@classLabel true a b",
+            "@data",
+            "1,2,?,4:a",
+            "4,3,2:b",
+            "1,2,3,4,5:a",
+            "5,4:b",
+        ]
+        (tmp_path / f"Few_{part}.ts").write_text("\n".join(lines))
+    output = tmp_path / "deep" / "down"
+    arguments = ["--dataset", "Few_TRAIN.ts", "--output", str(output)]
+    assert main(["demo", *arguments, "--max-epochs", "1"]) == 0
+    assert list(table_of(capsys.readouterr().out)) == METHODS
+    assert len(list(output.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "Nope"], "no data set 'Nope'.*GunPoint"),
+        (["--dataset", "empty.npz"], r"cannot read empty\.npz"),
+        (["--dataset", "UnitTest", "--output", "empty.npz"], r"empty\.npz"),
+    ],
+)
+def test_errors_take_one_line(tmp_path, capsys, arguments, message):
+    (tmp_path / "empty.npz").touch()
+    assert main(["demo", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("mug_sklearn: error: ")
+    assert re.search(message, captured.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["demo", "--max-epochs", "few"], "invalid integer value: 'few'"),
+        (["demo", "--max-epochs", "0"], "0 is less than 1"),
+        (["demo", "--random-state", "-1"], "-1 is less than 0"),
+    ],
+)
+def test_usage_errors(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
