@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--dataset",
-        default="GunPoint",
+        default="BasicMotions",
         metavar="NAME_OR_PATH",
         help="a bundled data set, a .npz file, a NAME_TRAIN.ts file, or a folder NAME "
         "with NAME_TRAIN.ts and NAME_TEST.ts (default: %(default)s)",

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ._panel import Panel, as_array_if_tensor, is_list_of_series, series_from_list
-from .device import one_cpu_thread, resolve_device
+from .device import inference_dtype, one_cpu_thread, resolve_device
 from .nn.coarse import segment_scale
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
@@ -67,9 +67,7 @@ class TokenRepresentation(NamedTuple):
     spans: np.ndarray
 
 
-class MUGTransformer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Unsupervised multi-granularity embedding of time series.
 
     `fit` pretrains a network without labels; `transform` gives one vector a series. A
@@ -218,6 +216,11 @@ class MUGTransformer(
     1.0
     """
 
+    network_: MUGNetwork
+    readout_: Readout
+    config_: MUGConfig
+    history_: list[dict[str, float]]
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "granularity": [StrOptions({"multi", "fine", "coarse"})],
         "patch_length": [
@@ -334,12 +337,12 @@ class MUGTransformer(
             Where a parameter or the input is not acceptable. Like any other
             exception, KeyboardInterrupt included, it leaves the estimator as it was.
         """
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             self._fit(X)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         return self
 
@@ -370,7 +373,7 @@ class MUGTransformer(
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
         for rows, values, observed in self._batches(panel):
             blocks = self.network_.pooled_blocks(values, observed)
-            embedding[rows] = self.readout_(blocks).cpu().numpy()
+            embedding[rows] = self.readout_(blocks).numpy()
         return embedding
 
     def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:
@@ -434,8 +437,7 @@ class MUGTransformer(
         """
         check_is_fitted(self)
         resolved = resolve_device(device)
-        self.network_.to(resolved)
-        self.readout_ = self.readout_.to(resolved)
+        self.network_.to(resolved, inference_dtype(resolved))
         self.device_ = str(resolved)
         return self
 
@@ -461,7 +463,8 @@ class MUGTransformer(
             trainer = self._train(network, panel, seed, device)
             network.eval()
             self._fill_coarse(network, panel, seed, device, calibrate=not continued)
-            self.network_, self.config_, self.device_ = network, config, str(device)
+            self.network_ = network.to(device, inference_dtype(device))
+            self.config_, self.device_ = config, str(device)
             self.readout_ = self._fit_readout(panel, seed)
         self.history_ = earlier_history + [
             epoch | {"epoch": epoch["epoch"] + len(earlier_history)}
@@ -517,7 +520,7 @@ class MUGTransformer(
                 self._fitted_on_table = False
                 self._fitted_width = max(one.shape[1] for one in series)
                 self.n_features_in_ = series[0].shape[0]
-                vars(self).pop("feature_names_in_", None)
+                self.__dict__.pop("feature_names_in_", None)
         else:
             series = self._read_array(X, reset)
         n_channels = series[0].shape[0]
@@ -690,7 +693,10 @@ class MUGTransformer(
         size = min(n_series, panel.n_series)
         rows = np.sort(rng.choice(panel.n_series, size, replace=False))
         batch = panel.batch(rows, self.location_, self.scale_)
-        values, observed = torch.from_numpy(batch.values), torch.from_numpy(batch.observed)
+        values, observed = (
+            torch.from_numpy(batch.values),
+            torch.from_numpy(batch.observed),
+        )
         return values.to(device), observed.to(device)
 
     def _fit_readout(self, panel: Panel, seed: int) -> Readout:
@@ -722,6 +728,7 @@ class MUGTransformer(
         rows = np.arange(panel.n_series) if rows is None else rows
         rows = rows[np.argsort(-panel.lengths[rows], kind="stable")]
         device = torch.device(self.device_)
+        dtype = inference_dtype(device)
         start = 0
         with torch.inference_mode():
             while start < len(rows):
@@ -731,7 +738,7 @@ class MUGTransformer(
                 chosen = rows[start : start + size]
                 start += size
                 batch = panel.batch(chosen, self.location_, self.scale_)
-                values = torch.from_numpy(batch.values).to(device)
+                values = torch.from_numpy(batch.values).to(device, dtype)
                 yield chosen, values, torch.from_numpy(batch.observed).to(device)
 
     def _token_arrays(
@@ -781,7 +788,7 @@ class MUGTransformer(
             device = torch.device("cpu")
             self.device_ = "cpu"
         self.network_ = network_from_arrays(self.config_, state["network_"], device)
-        self.readout_ = readout_from_arrays(state["readout_"], device)
+        self.readout_ = readout_from_arrays(state["readout_"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

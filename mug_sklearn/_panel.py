@@ -196,11 +196,11 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
         Where a series has a wrong number of dimensions or channels, no timepoints,
         infinite values or values that are no numbers. The message names its position.
     """
-    series = []
+    series: list[np.ndarray] = []
     for position, one in enumerate(X):
         array = as_array_if_tensor(one)
         name = f"series {position} of X"
-        if getattr(array, "dtype", None) == object:
+        if getattr(array, "dtype", None) == np.dtype(object):
             raise ValueError(
                 f"{name} has dtype object; numbers are accepted (float or integer)."
             )

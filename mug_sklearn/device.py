@@ -42,6 +42,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """Precision in which a fitted network computes on `device`.
+
+    Double on the CPU: there the rounding of single precision depends on the size of
+    the batch, and an embedding must not. Accelerators compute in single precision.
+    """
+    return torch.float64 if device.type == "cpu" else torch.float32
+
+
 def _is_available(name: str) -> bool:
     if name == "mps":
         return torch.backends.mps.is_available()

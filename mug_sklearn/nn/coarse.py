@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import vq
 from torch import Tensor, nn
 
 from .layers import require_one_token
@@ -225,6 +225,37 @@ class CoarseEncoder(nn.Module):
         )
 
 
+def cluster(
+    points: np.ndarray, n_clusters: int, n_iter: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """k-means from random members; a cluster that falls empty keeps its centroid.
+
+    Parameters
+    ----------
+    points : float64 array of shape (n_points, d)
+    n_clusters : int
+        At most `n_points`.
+    n_iter : int
+        Lloyd iterations.
+    rng : numpy Generator
+
+    Returns
+    -------
+    label : int array of shape (n_points,)
+    distance : array of shape (n_points,)
+        From the point to its centroid.
+    """
+    centroids = points[rng.choice(len(points), n_clusters, replace=False)]
+    for _ in range(n_iter):
+        label, _ = vq(points, centroids, check_finite=False)
+        sums = np.zeros_like(centroids)
+        np.add.at(sums, label, points)
+        size = np.bincount(label, minlength=n_clusters)[:, None]
+        centroids = np.where(size > 0, sums / np.maximum(size, 1), centroids)
+    label, distance = vq(points, centroids, check_finite=False)
+    return label, distance
+
+
 def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:
     """Utility of shapelet candidates: popular and diverse is good.
 
@@ -273,13 +304,9 @@ def select_shapelets(
     """
     points = np.asarray(embeddings, dtype=np.float64)
     n_clusters = min(2 * n_shapelets, len(points))
-    start = points[rng.choice(len(points), n_clusters, replace=False)]
-    centroids, label = kmeans2(points, start, iter=10, minit="matrix", missing="warn")
-    distance = np.square(points - centroids[label]).sum(axis=1)
+    label, distance = cluster(points, n_clusters, n_iter=10, rng=rng)
     order = np.lexsort((distance, label))
-    clusters, first, sizes = np.unique(
-        label[order], return_index=True, return_counts=True
-    )
+    _, first, sizes = np.unique(label[order], return_index=True, return_counts=True)
     nearest = order[first]
     utility = shapelet_utility(points[nearest], sizes)
     return nearest[np.argsort(-utility, kind="stable")[:n_shapelets]]
@@ -309,13 +336,12 @@ class ShapeletTransform(nn.Module):
         """Distances, (n, C, T) -> (n, n_shapelets).
 
         The distance at a position is the mean squared difference over the points
-        observed in both; a position counts if at least half of the points are. The
-        square is kept: a root would blow up the rounding error of a perfect match.
+        observed in both; a position counts if at least half of the points are, or,
+        where there is no such position, if no other has more. The square is kept: a
+        root would blow up the rounding error of a perfect match.
         """
-        pooled, present = masked_average_pool(
-            values, observed, self.scale.pooling
-        )
-        padding = (0, max(self.scale.width - pooled.shape[-1], 0))
+        pooled, present = masked_average_pool(values, observed, self.scale.pooling)
+        padding = (0, self.scale.width - 1)  # every window that starts inside
         signal, weight = F.pad(pooled, padding), F.pad(present, padding)
         weight = weight.to(signal.dtype)
         known = self.observed.to(signal.dtype)
@@ -326,8 +352,8 @@ class ShapeletTransform(nn.Module):
             + F.conv1d(weight, shapelet.square())
         ).clamp(min=0)
         common = F.conv1d(weight, known)
-        countable = 2 * common >= known.sum(dim=(1, 2))[:, None]
-        # Where no position is observed well enough, all are taken as they are.
-        countable |= ~countable.any(dim=-1, keepdim=True)
+        enough = 2 * common >= known.sum(dim=(1, 2))[:, None]
+        most = common == common.amax(dim=-1, keepdim=True)
+        countable = torch.where(enough.any(dim=-1, keepdim=True), enough, most)
         distance = square / common.clamp(min=1)
         return distance.masked_fill(~countable, torch.inf).amin(dim=-1)

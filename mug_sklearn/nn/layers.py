@@ -107,4 +107,6 @@ class FeedForward(nn.Sequential):
     """Position-wise two-layer network with GELU."""
 
     def __init__(self, d_model: int, width: int) -> None:
-        super().__init__(nn.Linear(d_model, width), nn.GELU(), nn.Linear(width, d_model))
+        super().__init__(
+            nn.Linear(d_model, width), nn.GELU(), nn.Linear(width, d_model)
+        )

@@ -15,7 +15,7 @@ from .fusion import (
     CrossGranularityTransformer,
     MaxFusion,
 )
-from .layers import masked_max, masked_mean
+from .layers import MaskedBatchNorm, masked_max, masked_mean
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,17 @@ class MUGNetwork(nn.Module):
     Parameters
     ----------
     config : MUGConfig
+        A granularity that is off has no modules.
     """
+
+    fine: FineEncoder
+    coarse: CoarseEncoder
+    shapelets: nn.ModuleList
+    bank: ShapeletBank
+    fine_fusion: nn.Module
+    fusion: nn.Module
+    log_slope: nn.Parameter
+    offset: nn.Parameter
 
     def __init__(self, config: MUGConfig) -> None:
         super().__init__()
@@ -138,12 +148,12 @@ class MUGNetwork(nn.Module):
                     config.n_channels, config.n_timepoints, config.n_random_shapelets
                 )
         if config.granularity == "multi":
-            self.fine_fusion: nn.Module = (
+            self.fine_fusion = (
                 AttentionFusion(d_model, n_heads)
                 if config.fine_fusion == "attention"
                 else MaxFusion(d_model)
             )
-            self.fusion: nn.Module = (
+            self.fusion = (
                 CrossGranularityTransformer(d_model, n_heads, 2 * d_model)
                 if config.fusion == "cross_attention"
                 else ConcatenationFusion(d_model)
@@ -223,7 +233,7 @@ def initialise(network: MUGNetwork, generator: torch.Generator) -> None:
             nn.init.uniform_(module.position, -0.02, 0.02, generator=generator)
         elif isinstance(module, DilatedShapelets):
             module.draw(generator)
-        elif isinstance(module, nn.LayerNorm) or hasattr(module, "running_mean"):
+        elif isinstance(module, nn.LayerNorm | MaskedBatchNorm):
             module.weight.fill_(1.0)
             module.bias.fill_(0.0)
     if network.config.granularity == "multi":

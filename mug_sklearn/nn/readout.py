@@ -24,7 +24,7 @@ WHITENING = 0.1
 
 @dataclass(frozen=True)
 class Readout:
-    """Fitted map from pooled blocks to the embedding.
+    """Fitted map from pooled blocks to the embedding, on the CPU.
 
     Attributes
     ----------
@@ -43,16 +43,10 @@ class Readout:
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
         joined = torch.cat([blocks[name] for name in self.blocks], dim=1)
-        embedding = (joined.double() - self.location) / self.scale
+        embedding = (joined.cpu().double() - self.location) / self.scale
         if self.axes is not None:
             embedding = embedding @ self.axes
         return embedding.float()
-
-    def to(self, device: torch.device) -> "Readout":
-        """The same readout with its tensors on `device`."""
-        axes = None if self.axes is None else self.axes.to(device)
-        location, scale = self.location.to(device), self.scale.to(device)
-        return Readout(self.blocks, location, scale, axes)
 
 
 def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout:
@@ -71,7 +65,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     """
     locations, scales = [], []
     for name, block in blocks.items():
-        values = block.double()
+        values = block.cpu().double()
         deviation = values.std(dim=0, correction=0)
         # Few series make noisy deviations: pull them towards the block's typical one.
         typical = deviation.square().mean().sqrt()
@@ -84,7 +78,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     location, scale = torch.cat(locations), torch.cat(scales)
     if embedding_dim is None:
         return Readout(names, location, scale, None)
-    joined = torch.cat([blocks[name] for name in names], dim=1).double()
+    joined = torch.cat([blocks[name] for name in names], dim=1).cpu().double()
     axes = _principal_axes((joined - location) / scale, embedding_dim)
     return Readout(names, location, scale, axes)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..nn.coarse import cut_segments, select_shapelets
+from ..nn.coarse import ShapeletTransform, cut_segments, select_shapelets
 from ..nn.network import MUGNetwork
 
 MAX_CANDIDATES = 2048
@@ -28,6 +28,7 @@ def discover_shapelets(
     rng : numpy Generator
     """
     for transform in network.shapelets:
+        assert isinstance(transform, ShapeletTransform)
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
         candidates = mask.flatten().nonzero().squeeze(1).cpu().numpy()
         if len(candidates) > MAX_CANDIDATES:
@@ -37,8 +38,8 @@ def discover_shapelets(
         segment_observed = cut_observed.flatten(end_dim=1)[rows]
         embedding = network.coarse.encoder(segment_values[None], segment_observed[None])
         wanted = len(transform.values)
-        chosen = select_shapelets(embedding[0].cpu().numpy(), wanted, rng)
+        best = select_shapelets(embedding[0].cpu().numpy(), wanted, rng)
         # A panel with fewer segments than shapelets repeats them.
-        chosen = torch.from_numpy(np.resize(chosen, wanted)).to(values.device)
+        chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])
         transform.observed.copy_(segment_observed[chosen])

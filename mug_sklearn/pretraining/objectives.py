@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
+from ..nn.coarse import cluster
 from .ranking import spearman_correlation
 
 INFONCE_TEMPERATURE = 0.1
@@ -115,19 +115,24 @@ def _spread(points: Tensor) -> Tensor:
     return (points[:, None] - points[None]).square().mean(dim=2).max()
 
 
-def cluster_triplet_loss(anchor: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+def cluster_triplet_loss(
+    anchor: Tensor, positives: Tensor, negatives: list[Tensor]
+) -> Tensor:
     """ShapeNet's cluster-wise triplet loss of one cluster.
 
     ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, with
     ``D_ap`` and ``D_an`` the mean distance of the anchor from the positives and from
-    the negatives, and spread the distance of the pair that is farthest apart. A
-    distance is the mean of squared differences over the embedding's dimensions.
+    the negatives, and spread the distance of the pair of one cluster that is farthest
+    apart, averaged over the clusters of the negatives. A distance is the mean of
+    squared differences over the embedding's dimensions.
 
     Parameters
     ----------
     anchor : Tensor of shape (d,)
     positives : Tensor of shape (n_positives, d)
-    negatives : Tensor of shape (n_negatives, d)
+        Members of the anchor's cluster.
+    negatives : list of Tensor of shape (n_negatives_k, d)
+        Members of each other cluster.
 
     Returns
     -------
@@ -136,12 +141,13 @@ def cluster_triplet_loss(anchor: Tensor, positives: Tensor, negatives: Tensor) -
     References
     ----------
     Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time
-    Series Classification", AAAI 2021, equations 3 to 6.
+    Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
     ratio = torch.log1p(_mean_square_distance(anchor, positives)) - torch.log1p(
-        _mean_square_distance(anchor, negatives)
+        _mean_square_distance(anchor, torch.cat(negatives))
     )
-    return ratio + _spread(positives) + _spread(negatives)
+    spread = torch.stack([_spread(members) for members in negatives]).mean()
+    return ratio + _spread(positives) + spread
 
 
 def segment_cluster_loss(
@@ -173,7 +179,7 @@ def segment_cluster_loss(
             continue
         n_positives = min(50, len(members) // 5 + 1)
         others = [
-            rng.choice(other, min(n_positives, len(other)), replace=False)
+            embeddings[rng.choice(other, min(n_positives, len(other)), replace=False)]
             for position, other in enumerate(clusters)
             if position != index
         ]
@@ -183,7 +189,7 @@ def segment_cluster_loss(
             cluster_triplet_loss(
                 embeddings[members[0]],
                 embeddings[members[1 : 1 + n_positives]],
-                embeddings[np.concatenate(others)],
+                others,
             )
         )
     return torch.stack(losses).mean() if losses else embeddings.sum() * 0.0
@@ -196,9 +202,7 @@ def _nearest_first(
     points = embeddings.detach().double().cpu().numpy()
     if len(points) < 2 * n_clusters:
         return []
-    start = points[rng.choice(len(points), n_clusters, replace=False)]
-    centroids, label = kmeans2(points, start, iter=5, minit="matrix", missing="warn")
-    distance = np.square(points - centroids[label]).sum(axis=1)
+    label, distance = cluster(points, n_clusters, n_iter=5, rng=rng)
     order = np.argsort(distance, kind="stable")
-    clusters = [order[label[order] == cluster] for cluster in range(n_clusters)]
+    clusters = [order[label[order] == index] for index in range(n_clusters)]
     return [members for members in clusters if len(members)]

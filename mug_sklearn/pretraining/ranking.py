@@ -23,9 +23,8 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
 
     Returns the index of the block of each entry, numbered over all rows.
     """
-    rows, columns = targets.shape
     span = float(targets.max() - targets.min()) + 1.0
-    shift = 2.0 * span * np.arange(rows, dtype=np.float64)
+    shift = 2.0 * span * np.arange(len(targets), dtype=np.float64)
     flat = (targets - shift[:, None]).reshape(-1)
     starts = isotonic_regression(flat, increasing=False).blocks
     return np.repeat(np.arange(len(starts) - 1), np.diff(starts))

@@ -175,9 +175,7 @@ class Trainer:
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         values, observed, lengths = self.read_batch(self._batch_indices())
-        views = [
-            augmented_view(values, observed, lengths, generator) for _ in range(2)
-        ]
+        views = [augmented_view(values, observed, lengths, generator) for _ in range(2)]
         both = View(
             torch.cat([view.values for view in views]).to(self.device),
             torch.cat([view.observed for view in views]).to(self.device),

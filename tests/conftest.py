@@ -1,0 +1,49 @@
+"""Small panels and a small estimator shared by the tests."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mug_sklearn import MUGTransformer
+
+
+def small_mug(**parameters: Any) -> MUGTransformer:
+    """An instance with every component, that fits in a fraction of a second."""
+    settings = {
+        "n_shapelets": 6,
+        "n_random_shapelets": 8,
+        "embedding_dim": 8,
+        "d_model": 8,
+        "n_heads": 2,
+        "n_layers": 1,
+        "max_epochs": 1,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    return MUGTransformer(**{**settings, **parameters})
+
+
+@pytest.fixture
+def panel() -> np.ndarray:
+    """Twelve series of two channels and 30 timepoints."""
+    rng = np.random.default_rng(0)
+    time = np.arange(30)
+    phase = rng.uniform(0, 6, (12, 2, 1))
+    speed = np.repeat([0.3, 0.6], 6)[:, None, None]
+    values = np.sin(speed * time + phase) + 0.1 * rng.normal(size=(12, 2, 30))
+    # Representable in float32 too, so that tests can compare the two exactly.
+    return values.astype(np.float32).astype(np.float64)
+
+
+@pytest.fixture
+def table(panel) -> np.ndarray:
+    """The first channel of `panel`, as (n_series, n_timepoints)."""
+    return panel[:, 0].copy()
+
+
+@pytest.fixture
+def ragged(panel) -> list[np.ndarray]:
+    """The series of `panel` cut to unequal lengths."""
+    lengths = [30, 7, 12, 25, 1, 18, 22, 9, 30, 14, 3, 27]
+    return [one[:, :length] for one, length in zip(panel, lengths, strict=True)]

@@ -1,0 +1,143 @@
+"""The bank of random shapelets against loops over windows."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mug_sklearn.nn.bank import (
+    GROUP_SIZE,
+    PATTERN_LENGTH,
+    DilatedShapelets,
+    ShapeletBank,
+    dilations,
+    first_differences,
+)
+
+
+def make_bank(n_channels=1, n_timepoints=40, n_shapelets=16):
+    bank = ShapeletBank(n_channels, n_timepoints, n_shapelets).double()
+    generator = torch.Generator().manual_seed(0)
+    for scale in bank.scales:
+        scale.draw(generator)
+    return bank
+
+
+def gappy(n, channels, length, share):
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(n, channels, length, generator=generator).double()
+    observed = torch.rand(n, channels, length, generator=generator) < share
+    return values * observed, observed
+
+
+def slow_responses(scale, signal, known):
+    """Each pattern at each timepoint of one univariate series, tap by tap."""
+    patterns = scale.patterns[0].numpy()
+    responses = np.zeros((len(patterns), len(signal)))
+    for time in range(len(signal)):
+        taps = {
+            tap: time + (tap - PATTERN_LENGTH // 2) * scale.dilation
+            for tap in range(PATTERN_LENGTH)
+        }
+        taps = {t: at for t, at in taps.items() if 0 <= at < len(signal) and known[at]}
+        if not taps:
+            continue
+        mean = np.mean([signal[at] for at in taps.values()])
+        for index, pattern in enumerate(patterns):
+            responses[index, time] = sum(
+                pattern[tap] * (signal[at] - mean) for tap, at in taps.items()
+            )
+    return responses
+
+
+def slow_features(scale, signal, known):
+    responses = slow_responses(scale, signal, known)
+    times = np.flatnonzero(known)
+    n_patterns = len(responses)
+    prevalence, strength, wins = np.zeros((3, n_patterns))
+    for time in times:
+        passes = responses[:, time] > scale.thresholds[0].numpy()
+        prevalence += passes / len(times)
+        for group in range(0, n_patterns, GROUP_SIZE):
+            competing = responses[group : group + GROUP_SIZE, time]
+            winner = group + competing.argmax()
+            strength[winner] += competing.max() / len(times)
+            wins[group + competing.argmin()] += 1 / len(times)
+    return np.sqrt(np.concatenate((prevalence, strength, wins)))
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6])
+@pytest.mark.parametrize("dilation", [1, 4])
+def test_features_are_their_definition(share, dilation):
+    values, observed = gappy(3, 1, 40, share)
+    scale = DilatedShapelets(1, dilation, 1, 16, differenced=False).double()
+    scale.draw(torch.Generator().manual_seed(0))
+    scale.calibrate(values, observed, torch.Generator().manual_seed(0))
+    actual = scale(values, observed)
+    for series in range(3):
+        expected = slow_features(
+            scale, values[series, 0].numpy(), observed[series, 0].numpy()
+        )
+        np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+def test_patterns_ignore_the_level():
+    bank = make_bank()
+    values, observed = gappy(2, 1, 40, 0.7)
+    shifted = bank((values + 5) * observed, observed)
+    torch.testing.assert_close(shifted, bank(values, observed), rtol=0, atol=1e-6)
+
+
+def test_padding_changes_nothing():
+    bank = make_bank(n_channels=3)
+    values, observed = gappy(2, 3, 40, 0.8)
+    longer = [torch.nn.functional.pad(x, (0, 25)) for x in (values, observed)]
+    torch.testing.assert_close(bank(*longer), bank(values, observed))
+
+
+def test_thresholds_are_quantiles_of_observed_responses():
+    values, observed = gappy(8, 1, 60, 0.8)
+    scale = DilatedShapelets(1, 2, 1, 64, differenced=False).double()
+    scale.draw(torch.Generator().manual_seed(0))
+    scale.calibrate(values, observed, torch.Generator().manual_seed(0))
+    prevalence = scale(values, observed)[:, :64].square().mean(dim=0)
+    assert prevalence.min() < 0.2
+    assert prevalence.max() > 0.8
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 50])
+def test_every_mix_sees_channels_with_unit_norm(n_channels):
+    for scale in make_bank(n_channels).scales:
+        norms = scale.mixing.square().sum(dim=1)
+        torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_a_group_is_never_split():
+    bank = make_bank(n_channels=2, n_shapelets=13)
+    for scale in bank.scales:
+        assert scale.patterns.shape[1] % GROUP_SIZE == 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 17, 500])
+def test_dilated_patterns_fit(length):
+    chosen = dilations(length)
+    assert chosen[0] == 1
+    for dilation in chosen[1:]:
+        assert dilation * (PATTERN_LENGTH - 1) <= length - 1
+    assert 2 * chosen[-1] > (length - 1) / (PATTERN_LENGTH - 1) or length < 9
+    assert len(chosen) <= 1 + math.log2(max(length, 1))
+
+
+@pytest.mark.parametrize("length", [1, 2, 30])
+def test_nothing_observed_gives_zeros(length):
+    nothing = torch.zeros(1, 1, length).double()
+    assert (make_bank()(nothing, nothing.bool()) == 0).all()
+
+
+def test_differences_need_both_neighbours():
+    values = torch.tensor([[[1.0, 4.0, 0.0, 2.0]]])
+    observed = torch.tensor([[[True, True, False, True]]])
+    difference, known = first_differences(values, observed)
+    assert difference.tolist() == [[[3.0, 0.0, 0.0, 0.0]]]
+    assert known.tolist() == [[[True, False, False, False]]]

@@ -1,0 +1,174 @@
+"""Segments, shapelets and their transform against slow, obvious definitions."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mug_sklearn.nn.coarse import (
+    CausalConv,
+    SegmentScale,
+    ShapeletTransform,
+    cut_segments,
+    masked_average_pool,
+    segment_scale,
+    select_shapelets,
+    shapelet_utility,
+)
+
+
+def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(n, channels, length, generator=generator).double()
+    observed = torch.rand(n, channels, length, generator=generator) < share
+    return values * observed, observed
+
+
+@given(
+    length=st.integers(1, 300),
+    extra=st.integers(0, 300),
+    max_points=st.integers(1, 40),
+    n_segments=st.integers(1, 12),
+)
+@settings(deadline=None)
+def test_segment_scale_keeps_its_promises(length, extra, max_points, n_segments):
+    scale = segment_scale(length, length + extra, max_points, n_segments)
+    assert scale.width <= max_points
+    assert scale.width * scale.pooling >= length
+    assert 1 <= scale.stride <= scale.width
+
+
+@pytest.mark.parametrize("pooling", [1, 3, 4, 30])
+def test_pooling_averages_what_is_observed(pooling):
+    values, observed = gappy()
+    pooled, present = masked_average_pool(values, observed, pooling)
+    for series in range(3):
+        for channel in range(2):
+            for point in range(pooled.shape[-1]):
+                run = slice(point * pooling, (point + 1) * pooling)
+                seen = values[series, channel, run][observed[series, channel, run]]
+                assert bool(present[series, channel, point]) == (len(seen) > 0)
+                expected = seen.mean().item() if len(seen) else 0.0
+                assert pooled[series, channel, point].item() == pytest.approx(expected)
+
+
+def test_segments_are_the_windows_with_half_their_points_observed():
+    values, observed = gappy()
+    scale = SegmentScale(length=6, pooling=1, width=6, stride=4)
+    cut_values, cut_observed, mask = cut_segments(values, observed, scale)
+    padded = torch.nn.functional.pad(values, (0, 6))
+    padded_observed = torch.nn.functional.pad(observed, (0, 6))
+    for segment in range(mask.shape[1]):
+        window = slice(4 * segment, 4 * segment + 6)
+        torch.testing.assert_close(cut_values[:, segment], padded[..., window])
+        assert torch.equal(cut_observed[:, segment], padded_observed[..., window])
+        enough = padded_observed[..., window].any(dim=1).sum(dim=1) >= 3
+        assert torch.equal(mask[:, segment], enough)
+    # No window that would count has been left out.
+    start = 4 * mask.shape[1]
+    assert 23 - start < 3
+
+
+@pytest.mark.parametrize("padding", [1, 7, 40])
+def test_padding_adds_no_segment_that_counts(padding):
+    values, observed = gappy()
+    scale = SegmentScale(length=9, pooling=2, width=5, stride=2)
+    short = cut_segments(values, observed, scale)
+    longer = (torch.nn.functional.pad(x, (0, padding)) for x in (values, observed))
+    long = cut_segments(*longer, scale)
+    n_segments = short[2].shape[1]
+    torch.testing.assert_close(long[0][:, :n_segments], short[0])
+    assert torch.equal(long[2][:, :n_segments], short[2])
+    assert not long[2][:, n_segments:].any()
+
+
+def test_a_series_without_values_has_one_segment():
+    nothing = torch.zeros(1, 1, 20)
+    scale = SegmentScale(length=5, pooling=1, width=5, stride=3)
+    mask = cut_segments(nothing, nothing.bool(), scale)[2]
+    assert mask.sum() == 1
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 5])
+def test_causal_convolution_is_torchs(dilation):
+    layer = CausalConv(3, 4, dilation).double()
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(2, 11, 3, generator=generator).double()
+    weight = layer.taps.weight.unflatten(1, (3, 3)).transpose(1, 2)  # (4, 3, taps)
+    expected = torch.nn.functional.conv1d(
+        torch.nn.functional.pad(signal.transpose(1, 2), (2 * dilation, 0)),
+        weight,
+        layer.taps.bias,
+        dilation=dilation,
+    ).transpose(1, 2)
+    torch.testing.assert_close(layer(signal), expected)
+
+
+def test_utility_is_its_equation():
+    rng = np.random.default_rng(0)
+    candidates, sizes = rng.normal(size=(5, 3)), np.array([9, 1, 4, 4, 2])
+    diversity = np.array(
+        [sum(np.linalg.norm(one - other) for other in candidates) for one in candidates]
+    )
+    expected = 0.5 * sizes / sizes.sum() + 0.5 * diversity / diversity.sum()
+    np.testing.assert_allclose(shapelet_utility(candidates, sizes), expected)
+
+
+def test_selected_shapelets_lie_at_the_centres_of_distinct_clusters():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0], [50, 0], [0, 50], [50, 50]])
+    label = np.repeat(np.arange(4), 30)
+    points = centres[label] + rng.normal(size=(120, 2))
+    chosen = select_shapelets(points, 4, np.random.default_rng(0))
+    assert len(chosen) == 4
+    assert len(set(chosen)) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_fewer_segments_than_shapelets():
+    chosen = select_shapelets(np.zeros((1, 3)), 10, np.random.default_rng(0))
+    np.testing.assert_array_equal(chosen, [0])
+
+
+def slow_best_match(series, series_observed, shapelet, known):
+    """Least mean squared difference over all positions, with loops."""
+    width, length = shapelet.shape[1], series.shape[1]
+    distances = {}
+    for start in range(length):
+        window = slice(start, min(start + width, length))
+        part = slice(0, window.stop - start)
+        common = series_observed[:, window] & known[:, part]
+        difference = np.where(common, series[:, window] - shapelet[:, part], 0.0)
+        mean = np.square(difference).sum() / max(common.sum(), 1)
+        distances.setdefault(int(common.sum()), []).append(mean)
+    enough = [
+        d for n, group in distances.items() if 2 * n >= known.sum() for d in group
+    ]
+    return min(enough or distances[max(distances)])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7, 0.2])
+def test_shapelet_transform_is_the_best_match(share):
+    values, observed = gappy(share=share)
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 4, 2).double()
+    shapelets, known = gappy(n=4, length=5, share=0.9, seed=3)
+    transform.values.copy_(shapelets)
+    transform.observed.copy_(known)
+    actual = transform(values, observed)
+    for series in range(3):
+        for shapelet in range(4):
+            expected = slow_best_match(
+                values[series].numpy(),
+                observed[series].numpy(),
+                shapelets[shapelet].numpy(),
+                known[shapelet].numpy(),
+            )
+            assert actual[series, shapelet].item() == pytest.approx(expected)
+
+
+def test_a_shapelet_is_at_no_distance_from_its_own_series():
+    values, observed = gappy(share=1.0)
+    transform = ShapeletTransform(SegmentScale(6, 1, 6, 1), 1, 2).double()
+    transform.values.copy_(values[1:2, :, 8:14])
+    assert transform(values, observed)[1, 0].item() == pytest.approx(0, abs=1e-12)

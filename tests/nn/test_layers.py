@@ -1,0 +1,118 @@
+"""Masked attention and masked normalisation against slow, obvious definitions."""
+
+import math
+
+import pytest
+import torch
+
+from mug_sklearn.nn.layers import (
+    Attention,
+    MaskedBatchNorm,
+    masked_max,
+    masked_mean,
+    require_one_token,
+)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(3, 5, 8, generator=generator).double()
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0]]).bool()
+    return tokens, mask
+
+
+def slow_attention(layer, queries, keys, mask):
+    """One query, one head and one key at a time."""
+    width = queries.shape[-1] // layer.n_heads
+    query = layer.query(queries)
+    key, value = layer.key_value(keys).chunk(2, dim=-1)
+    merged = torch.zeros_like(query)
+    for n in range(queries.shape[0]):
+        for head in range(layer.n_heads):
+            part = slice(head * width, (head + 1) * width)
+            for f in range(queries.shape[1]):
+                score = {
+                    s: math.exp(query[n, f, part] @ key[n, s, part] / math.sqrt(width))
+                    for s in range(keys.shape[1])
+                    if mask[n, s]
+                }
+                total = sum(score.values())
+                for s, weight in score.items():
+                    merged[n, f, part] += weight / total * value[n, s, part]
+    return layer.output(merged)
+
+
+def test_attention_is_its_equation(batch):
+    tokens, mask = batch
+    layer = Attention(8, 2).double()
+    queries = tokens.flip(0)[:, :4]
+    with torch.no_grad():
+        expected = slow_attention(layer, queries, tokens, mask)
+        torch.testing.assert_close(layer(queries, tokens, mask), expected)
+
+
+def test_attention_weights_are_shares_of_what_counts(batch):
+    tokens, mask = batch
+    weights = Attention(8, 2).double().weights(tokens, tokens, mask)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 5).double())
+    assert (weights.masked_select(~mask[:, None, :]) == 0).all()
+
+
+def test_attention_gradient(batch):
+    tokens, mask = batch
+    layer = Attention(8, 2).double()
+    inputs = tokens[:2].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: layer(x, x, mask[:2]), inputs)
+
+
+def test_masked_keys_have_no_influence(batch):
+    tokens, mask = batch
+    layer = Attention(8, 2).double()
+    changed = torch.where(mask.unsqueeze(-1), tokens, 1e3)
+    torch.testing.assert_close(
+        layer(tokens, changed, mask), layer(tokens, tokens, mask)
+    )
+
+
+def test_batch_norm_standardises_what_counts(batch):
+    tokens, mask = batch
+    layer = MaskedBatchNorm(8).double()
+    flat = layer(tokens, mask)[mask]
+    expected = torch.nn.functional.batch_norm(tokens[mask], None, None, training=True)
+    torch.testing.assert_close(flat, expected)
+    changed = torch.where(mask.unsqueeze(-1), tokens, 1e3)
+    torch.testing.assert_close(layer(changed, mask)[mask], flat)
+
+
+def test_batch_norm_uses_running_statistics_in_evaluation(batch):
+    tokens, mask = batch
+    layer = MaskedBatchNorm(8).double()
+    layer(tokens, mask)
+    layer(2 * tokens, mask)
+    mean = tokens[mask].mean(dim=0)
+    torch.testing.assert_close(layer.running_mean, 1.5 * mean)
+    layer.eval()
+    alone, together = layer(tokens[:1], mask[:1]), layer(tokens, mask)[:1]
+    torch.testing.assert_close(alone, together)
+
+
+def test_batch_norm_gradient(batch):
+    tokens, mask = batch
+    layer = MaskedBatchNorm(8).double()
+    inputs = tokens.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: layer(x, mask), inputs)
+
+
+def test_masked_pooling(batch):
+    tokens, mask = batch
+    for series in range(3):
+        kept = tokens[series][mask[series]]
+        torch.testing.assert_close(masked_mean(tokens, mask)[series], kept.mean(dim=0))
+        torch.testing.assert_close(masked_max(tokens, mask)[series], kept.amax(dim=0))
+
+
+def test_an_empty_series_keeps_its_first_token():
+    mask = torch.tensor([[False, False], [False, True]])
+    expected = torch.tensor([[True, False], [False, True]])
+    assert torch.equal(require_one_token(mask), expected)

@@ -1,0 +1,167 @@
+"""Each objective against its equation, written out with loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mug_sklearn.pretraining.objectives import (
+    INFONCE_TEMPERATURE,
+    RANK_REGULARIZATION,
+    TRIPLET_MARGIN,
+    cluster_triplet_loss,
+    infonce_loss,
+    reconstruction_loss,
+    segment_cluster_loss,
+    spearman_bce_loss,
+    triplet_loss,
+)
+from mug_sklearn.pretraining.ranking import spearman_correlation
+
+SLOPE, OFFSET = torch.tensor(3.0).double(), torch.tensor(-0.4).double()
+
+
+@pytest.fixture
+def pair():
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(5, 8, generator=generator).double() for _ in range(2))
+
+
+def cosine(a, b):
+    return float(a @ b / a.norm() / b.norm())
+
+
+def test_spearman_bce(pair):
+    queries, keys = pair
+    scores = spearman_correlation(queries, keys, RANK_REGULARIZATION).numpy()
+    n, total, weights = 5, 0.0, 0.0
+    for i in range(n):
+        for j in range(n):
+            p = 1 / (1 + math.exp(-(3.0 * scores[i, j] - 0.4)))
+            weight = n - 1 if i == j else 1
+            total -= weight * (math.log(p) if i == j else math.log(1 - p))
+            weights += weight
+    actual = spearman_bce_loss(queries, keys, SLOPE, OFFSET).item()
+    assert actual == pytest.approx(total / weights, rel=1e-9)
+
+
+def test_spearman_bce_of_an_uninformed_model_is_log_two(pair):
+    actual = spearman_bce_loss(*pair, torch.tensor(0.0), torch.tensor(0.0)).item()
+    assert actual == pytest.approx(math.log(2))
+
+
+def test_infonce(pair):
+    queries, keys = pair
+    losses = []
+    for i in range(5):
+        logits = [cosine(queries[i], key) / INFONCE_TEMPERATURE for key in keys]
+        losses.append(math.log(sum(math.exp(x) for x in logits)) - logits[i])
+    actual = infonce_loss(queries, keys, SLOPE, OFFSET).item()
+    assert actual == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+def test_triplet(pair):
+    queries, keys = pair
+    losses = [
+        max(
+            0.0,
+            TRIPLET_MARGIN + cosine(queries[i], keys[j]) - cosine(queries[i], keys[i]),
+        )
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
+    actual = triplet_loss(queries, keys, SLOPE, OFFSET).item()
+    assert actual == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", [spearman_bce_loss, infonce_loss, triplet_loss])
+def test_retrieval_gradients(loss, pair):
+    inputs = [x.clone().requires_grad_() for x in (*pair, SLOPE, OFFSET)]
+    used = inputs if loss is spearman_bce_loss else inputs[:2]
+    rest = inputs[len(used) :]
+    assert torch.autograd.gradcheck(lambda *x: loss(*x, *rest), used)
+
+
+@pytest.mark.parametrize("loss", [spearman_bce_loss, infonce_loss, triplet_loss])
+def test_retrieval_prefers_the_right_pairing(loss, pair):
+    queries, _ = pair
+    right = loss(queries, queries, SLOPE, OFFSET)
+    wrong = loss(queries, queries.roll(1, dims=0), SLOPE, OFFSET)
+    assert right < wrong
+
+
+@pytest.mark.parametrize("loss", [spearman_bce_loss, infonce_loss, triplet_loss])
+def test_retrieval_of_a_single_series_is_finite(loss, pair):
+    one = pair[0][:1]
+    assert torch.isfinite(loss(one, one, SLOPE, OFFSET))
+
+
+def test_reconstruction_counts_hidden_values_only():
+    generator = torch.Generator().manual_seed(0)
+    predicted = torch.randn(3, 2, 6, generator=generator).double().requires_grad_()
+    target = torch.randn(3, 2, 6, generator=generator).double()
+    hidden = torch.rand(3, 2, 6, generator=generator) < 0.4
+    errors = [
+        (predicted[index] - target[index]).item() ** 2
+        for index in map(tuple, hidden.nonzero().tolist())
+    ]
+    actual = reconstruction_loss(predicted, target, hidden)
+    assert actual.item() == pytest.approx(np.mean(errors))
+    assert torch.autograd.gradcheck(
+        lambda x: reconstruction_loss(x, target, hidden), predicted
+    )
+    nothing = torch.zeros_like(hidden)
+    assert reconstruction_loss(predicted, target, nothing).item() == 0.0
+
+
+def distance(a, b):
+    return float(((a - b) ** 2).mean())
+
+
+def test_cluster_triplet_is_its_equation():
+    generator = torch.Generator().manual_seed(0)
+    anchor, positives, near, far = (
+        torch.randn(*shape, 4, generator=generator).double()
+        for shape in ((), (3,), (5,), (2,))
+    )
+    to_positive = np.mean([distance(anchor, p) for p in positives])
+    to_negative = np.mean([distance(anchor, n) for n in [*near, *far]])
+    spreads = [
+        max(distance(a, b) for a in group for b in group)
+        for group in (positives, near, far)
+    ]
+    expected = math.log((to_positive + 1) / (to_negative + 1))
+    expected += spreads[0] + (spreads[1] + spreads[2]) / 2
+    actual = cluster_triplet_loss(anchor, positives, [near, far])
+    assert actual.item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(
+        lambda a, p, n, f: cluster_triplet_loss(a, p, [n, f]),
+        [x.requires_grad_() for x in (anchor, positives, near, far)],
+    )
+
+
+def test_collapse_is_no_optimum_of_the_cluster_triplet():
+    apart = [torch.full((3, 2), float(value)) for value in (0, 3, -3)]
+    collapsed = [torch.zeros(3, 2)] * 3
+    assert cluster_triplet_loss(
+        apart[0][0], apart[0], apart[1:]
+    ) < cluster_triplet_loss(collapsed[0][0], collapsed[0], collapsed[1:])
+
+
+def test_segment_clusters_pull_together_and_push_apart():
+    centres = torch.tensor([[3.0, 0.0], [-3.0, 0.0]]).repeat_interleave(20, dim=0)
+    noise = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    tight = segment_cluster_loss(centres + 0.1 * noise, 2, np.random.default_rng(0))
+    loose = segment_cluster_loss(centres + 1.5 * noise, 2, np.random.default_rng(0))
+    assert tight < loose
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_segments", [0, 1, 3])
+def test_too_few_segments_cost_nothing(n_segments):
+    embeddings = torch.ones(n_segments, 4, requires_grad=True)
+    loss = segment_cluster_loss(embeddings, 4, np.random.default_rng(0))
+    loss.backward()
+    assert loss.item() == 0.0

@@ -1,0 +1,88 @@
+"""Augmented views and the geometric masks of the pretext task."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mug_sklearn.pretraining.views import (
+    SMALLEST_CROP,
+    augmented_view,
+    crop_mask,
+    geometric_mask,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def slow_geometric_mask(draws: np.ndarray, share: float, mean_length: float):
+    """TST's two-state chain for one channel, step by step."""
+    leave = 1 / mean_length
+    enter = leave * share / (1 - share)
+    masked, states = draws[0] < share, []
+    for step, draw in enumerate(draws):
+        if step:
+            masked = draw < 1 - leave if masked else draw < enter
+        states.append(masked)
+    return np.array(states)
+
+
+@pytest.mark.parametrize(("share", "mean_length"), [(0.15, 3.0), (0.4, 6.0)])
+def test_geometric_mask_is_the_chain(share, mean_length):
+    draws = torch.rand((50, 3, 2), generator=generator()).numpy()
+    mask = geometric_mask((3, 2, 50), generator(), share, mean_length).numpy()
+    for series in range(3):
+        for channel in range(2):
+            expected = slow_geometric_mask(
+                draws[:, series, channel], share, mean_length
+            )
+            np.testing.assert_array_equal(mask[series, channel], expected)
+
+
+def test_geometric_mask_has_the_share_and_the_run_length_it_promises():
+    mask = geometric_mask((50, 1, 4000), generator()).numpy()[:, 0]
+    assert mask.mean() == pytest.approx(0.15, abs=0.01)
+    begins = (mask[:, 1:] & ~mask[:, :-1]).sum()
+    assert mask.sum() / begins == pytest.approx(3.0, rel=0.05)
+
+
+def test_channels_are_masked_on_their_own():
+    mask = geometric_mask((1, 2, 500), generator())
+    assert not torch.equal(mask[0, 0], mask[0, 1])
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.integers(0, 99))
+@settings(deadline=None, max_examples=50)
+def test_crop_is_one_window_inside_the_series(lengths, seed):
+    inside = crop_mask(torch.tensor(lengths), 40, generator(seed))[:, 0].numpy()
+    for length, window in zip(lengths, inside, strict=True):
+        kept = np.flatnonzero(window)
+        assert len(kept) >= SMALLEST_CROP * length
+        if len(kept):
+            assert kept[-1] < length
+            assert kept[-1] - kept[0] + 1 == len(kept)
+
+
+def test_view_keeps_to_what_is_observed():
+    values = torch.randn(4, 2, 30, generator=generator())
+    observed = torch.rand(4, 2, 30, generator=generator()) < 0.7
+    before = values.clone()
+    view = augmented_view(values, observed, torch.full((4,), 30), generator())
+    assert not (view.observed & ~observed).any()
+    assert not (view.hidden & ~view.observed).any()
+    assert (view.values[~view.observed] == 0).all()
+    assert torch.equal(values, before)
+
+
+def test_views_differ_and_repeat():
+    values = torch.randn(2, 1, 30, generator=generator())
+    observed, lengths = torch.ones(2, 1, 30, dtype=torch.bool), torch.full((2,), 30)
+    source = generator()
+    first = augmented_view(values, observed, lengths, source)
+    second = augmented_view(values, observed, lengths, source)
+    again = augmented_view(values, observed, lengths, generator())
+    assert not torch.equal(first.values, second.values)
+    assert torch.equal(first.values, again.values)

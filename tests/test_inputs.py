@@ -1,0 +1,289 @@
+"""Every accepted input form, every refused one, and what missing values mean."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.exceptions import NotFittedError
+
+from mug_sklearn import MUGTransformer
+
+from .conftest import small_mug
+
+
+def assert_close(actual, expected):
+    assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+class TestForms:
+    def test_univariate_forms_are_equal(self, table):
+        expected = small_mug().fit_transform(table)
+        assert expected.shape == (12, 8)
+        assert expected.dtype == np.float32
+        forms = {
+            "cube": table[:, None, :],
+            "list of (T,)": list(table),
+            "list of (1, T)": [one[None] for one in table],
+            "nested lists": table.tolist(),
+            "DataFrame": pd.DataFrame(table),
+            "tensor": torch.from_numpy(table),
+            "float32": table.astype(np.float32),
+            "Fortran order": np.asfortranarray(table),
+        }
+        for form in forms.values():
+            assert_close(small_mug().fit_transform(form), expected)
+
+    def test_multivariate_forms_are_equal(self, panel):
+        expected = small_mug().fit_transform(panel)
+        forms = [
+            list(panel),
+            tuple(panel),
+            torch.from_numpy(panel),
+            [*panel[:6], *map(torch.from_numpy, panel[6:])],
+        ]
+        for form in forms:
+            assert_close(small_mug().fit_transform(form), expected)
+
+    @pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "float16", "bool"])
+    def test_narrow_dtypes(self, panel, dtype):
+        narrow = (10 * np.abs(panel)).astype(dtype)
+        expected = small_mug().fit_transform(narrow.astype(np.float64))
+        assert_close(small_mug().fit_transform(narrow), expected)
+
+    def test_bfloat16_tensor(self, panel):
+        narrow = torch.from_numpy(panel).bfloat16()
+        expected = small_mug().fit_transform(narrow.float().numpy())
+        assert_close(small_mug().fit_transform(narrow), expected)
+
+    def test_fitted_on_one_form_takes_the_others(self, table):
+        mug = small_mug().fit(table)
+        expected = mug.transform(table)
+        assert_close(mug.transform(table[:, None, :]), expected)
+        assert_close(mug.transform(list(table)), expected)
+        mug = small_mug().fit(list(table))
+        assert_close(mug.transform(table), expected)
+
+    def test_object_dtype_of_plain_numbers(self, table):
+        expected = small_mug().fit_transform(table)
+        assert_close(small_mug().fit_transform(table.astype(object)), expected)
+
+    def test_nullable_pandas(self, table):
+        frame = pd.DataFrame(table).convert_dtypes()
+        frame.iloc[2, 3] = pd.NA
+        gappy = table.copy()
+        gappy[2, 3] = np.nan
+        assert_close(small_mug().fit_transform(frame), small_mug().fit_transform(gappy))
+
+    def test_ragged_nested_lists(self):
+        ragged = [[1.0, 2, 3, 1], [2, 1], [3.0]]
+        expected = small_mug().fit_transform([np.array(one) for one in ragged])
+        assert_close(small_mug().fit_transform(ragged), expected)
+
+    def test_another_length_than_at_fit(self, panel):
+        mug = small_mug().fit(panel)
+        longer = np.concatenate((panel, panel, panel), axis=2)
+        assert np.isfinite(mug.transform(longer)).all()
+        assert np.isfinite(mug.transform(panel[:, :, :1])).all()
+
+    def test_feature_names(self, table):
+        frame = pd.DataFrame(table, columns=[f"t{i}" for i in range(30)])
+        mug = small_mug().fit(frame)
+        assert_array_equal(mug.feature_names_in_, frame.columns)
+        mug.fit(list(table))
+        assert not hasattr(mug, "feature_names_in_")
+
+    def test_attributes(self, panel, table):
+        mug = small_mug().fit(panel)
+        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
+            2,
+            2,
+            30,
+        )
+        mug.fit(table)
+        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
+            30,
+            1,
+            30,
+        )
+
+
+class TestMissing:
+    @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+    def test_alone_as_in_a_batch(self, ragged, granularity):
+        mug = small_mug(granularity=granularity, embedding_dim=None).fit(ragged)
+        together = mug.transform(ragged)
+        for series, expected in zip(ragged, together, strict=True):
+            assert_close(mug.transform([series])[0], expected)
+
+    def test_alone_as_in_a_batch_at_default_size(self, ragged):
+        mug = MUGTransformer(max_epochs=3, device="cpu", random_state=0).fit(ragged)
+        together = mug.transform(ragged)
+        for series, expected in zip(ragged, together, strict=True):
+            assert_close(mug.transform([series])[0], expected)
+
+    def test_trailing_nan_change_nothing(self, panel):
+        padded = np.concatenate((panel, np.full((12, 2, 11), np.nan)), axis=2)
+        assert_close(
+            small_mug().fit_transform(padded), small_mug().fit_transform(panel)
+        )
+
+    def test_list_equals_padded_array(self, ragged):
+        padded = np.full((12, 2, 30), np.nan)
+        for row, one in zip(padded, ragged, strict=True):
+            row[:, : one.shape[1]] = one
+        assert_close(
+            small_mug().fit_transform(padded), small_mug().fit_transform(ragged)
+        )
+
+    def test_a_missing_value_is_not_zero_and_not_the_mean(self, panel):
+        mug = small_mug(embedding_dim=None).fit(panel)
+        gappy, filled = panel.copy(), panel.copy()
+        gappy[:, :, 10:15] = np.nan
+        filled[:, :, 10:15] = mug.location_[:, None]
+        assert np.abs(mug.transform(gappy) - mug.transform(filled)).max() > 1e-2
+
+    def test_gaps_anywhere(self, panel):
+        rng = np.random.default_rng(0)
+        gappy = np.where(rng.random(panel.shape) < 0.4, np.nan, panel)
+        mug = small_mug().fit(gappy)
+        embedding = mug.transform(gappy)
+        assert np.isfinite(embedding).all()
+        assert_close(mug.transform(gappy[3:4]), embedding[3:4])
+
+    def test_statistics_leave_gaps_out(self, panel):
+        gappy = panel * [[2.0], [5.0]] + [[1e6], [-3.0]]
+        gappy[::3, 0, 5:9] = np.nan
+        mug = small_mug(max_epochs=0).fit(gappy)
+        assert_allclose(mug.location_, np.nanmean(gappy, axis=(0, 2)))
+        assert_allclose(mug.scale_, np.nanstd(gappy, axis=(0, 2)))
+
+
+class TestDegenerate:
+    @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 40), (6, 1, 1), (3, 2, 2)])
+    def test_tiny_panels(self, shape):
+        X = np.random.default_rng(0).normal(size=shape)
+        for granularity in ("multi", "fine", "coarse"):
+            mug = small_mug(granularity=granularity)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                embedding = mug.fit_transform(X)
+            assert embedding.shape[0] == shape[0]
+            assert np.isfinite(embedding).all()
+
+    def test_constant_series(self):
+        mug = small_mug()
+        assert np.isfinite(mug.fit_transform(np.full((5, 1, 20), 7.0))).all()
+        assert np.isfinite(mug.transform(np.full((2, 1, 20), 1e30))).all()
+
+    def test_one_series_without_values(self, panel):
+        panel[4] = np.nan
+        with pytest.warns(UserWarning, match="1 of 12 series of X hold no observed"):
+            mug = small_mug().fit(panel)
+        with pytest.warns(UserWarning, match="series of X"):
+            embedding = mug.transform(panel)
+        assert np.isfinite(embedding).all()
+        with pytest.warns(UserWarning, match="series of X"):
+            assert_close(mug.transform(panel[4:5]), embedding[4:5])
+
+    def test_a_channel_without_values(self, panel):
+        panel[:, 1] = np.nan
+        with pytest.warns(UserWarning, match="1 of 2 channels of X hold no observed"):
+            embedding = small_mug().fit_transform(panel)
+        assert np.isfinite(embedding).all()
+
+    def test_nothing_but_missing_values(self):
+        X = np.full((3, 2, 5), np.nan)
+        with pytest.warns(UserWarning, match="hold no observed"):
+            assert np.isfinite(small_mug().fit_transform(X)).all()
+
+    @pytest.mark.parametrize("factor", [1e-200, 1e200])
+    def test_extreme_magnitudes(self, panel, factor):
+        expected = small_mug().fit_transform(panel)
+        assert_close(small_mug().fit_transform(panel * factor), expected)
+
+    def test_far_outside_the_training_range(self, panel):
+        assert np.isfinite(small_mug().fit(panel).transform(panel * 1e300)).all()
+
+
+REFUSED = {
+    "one dimension": (np.zeros(5), ValueError, "Expected 2D array, got 1D array"),
+    "four dimensions": (np.zeros((2, 2, 2, 2)), ValueError, r"shape \(2, 2, 2, 2\)"),
+    "no series": (np.zeros((0, 5)), ValueError, "0 sample"),
+    "no timepoints": (np.zeros((3, 0)), ValueError, "0 feature"),
+    "no timepoints, 3-D": (np.zeros((3, 2, 0)), ValueError, r"shape \(3, 2, 0\)"),
+    "empty list": ([], ValueError, "Expected 2D array|empty|0 sample"),
+    "empty series": ([np.zeros(3), np.zeros(0)], ValueError, "series 1 of X is empty"),
+    "infinite": (np.full((2, 3), np.inf), ValueError, "infinity"),
+    "infinite series": (
+        [np.zeros(3), np.full(2, -np.inf)],
+        ValueError,
+        "series 1 of X",
+    ),
+    "strings": (np.array([["a", "b"]]), ValueError, "could not convert"),
+    "object": (np.array([[1, {}]], dtype=object), TypeError, "argument must be"),
+    "array of arrays": (
+        np.array([np.zeros(3), np.zeros(2)], dtype=object),
+        ValueError,
+        "1D array|sequence|object",
+    ),
+    "object series": ([np.array([None, 1]), np.zeros(2)], ValueError, "dtype object"),
+    "3-D series": ([np.zeros((1, 2, 3))], ValueError, "series 0 of X has 3 dimensions"),
+    "mixed channels": (
+        [np.zeros((2, 4)), np.zeros((3, 4))],
+        ValueError,
+        "series 1 of X has 3 channels, but series 0 has 2",
+    ),
+    "sparse": (csr_array(np.eye(3)), TypeError, "[Ss]parse"),
+    "complex": (np.zeros((2, 3), dtype=complex), ValueError, "[Cc]omplex"),
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize("name", REFUSED)
+    def test_at_fit_and_transform(self, name, table):
+        X, error, message = REFUSED[name]
+        with pytest.raises(error, match=message):
+            small_mug().fit(X)
+        with pytest.raises(error, match=message):
+            small_mug().fit(table).transform(X)
+
+    def test_another_number_of_channels(self, panel, table):
+        mug = small_mug().fit(panel)
+        for X in (panel[:, :1], list(panel[:, :1]), table):
+            with pytest.raises(ValueError, match=r"1 channels.*fitted.*2 channels"):
+                mug.transform(X)
+
+    def test_a_table_of_another_width(self, table):
+        with pytest.raises(ValueError, match="X has 29 features"):
+            small_mug().fit(table).transform(table[:, :29])
+        with pytest.raises(ValueError, match=r"X has 29 timepoints.*fitted.*30"):
+            small_mug().fit(list(table)).transform(table[:, :29])
+
+    def test_unfitted(self, panel):
+        with pytest.raises(NotFittedError):
+            small_mug().transform(panel)
+        with pytest.raises(NotFittedError):
+            small_mug().transform_granularities(panel)
+
+
+class TestCallersData:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_read_only_input_survives(self, panel, dtype):
+        panel = panel.astype(dtype)
+        panel[0, 0, :4] = np.nan
+        before = panel.copy()
+        panel.flags.writeable = False
+        mug = small_mug().fit(panel)
+        mug.transform(panel)
+        mug.transform_granularities(list(panel))
+        assert_array_equal(panel, before)
+
+    def test_memory_map(self, panel, tmp_path):
+        expected = small_mug().fit_transform(panel)
+        np.save(tmp_path / "panel.npy", panel)
+        mapped = np.load(tmp_path / "panel.npy", mmap_mode="r")
+        assert_close(small_mug().fit_transform(mapped), expected)
