@@ -1,0 +1,352 @@
+"""What fit does and leaves alone: state, randomness, threads, parameters, files."""
+
+import random
+import re
+import threading
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+
+from mug_sklearn import MUGTransformer
+from mug_sklearn.pretraining.trainer import Trainer
+
+from .conftest import small_mug
+
+Y = np.repeat([0, 1], 6)
+
+
+class TestDeterminism:
+    def test_same_seed_same_embedding(self, panel):
+        first = small_mug().fit_transform(panel)
+        assert_array_equal(small_mug().fit_transform(panel), first)
+        other = small_mug(random_state=1).fit_transform(panel)
+        assert np.abs(other - first).max() > 1e-3
+
+    def test_random_state_instance(self, panel):
+        state = np.random.RandomState(7)
+        first = small_mug(random_state=state).fit_transform(panel)
+        again = small_mug(random_state=np.random.RandomState(7)).fit_transform(panel)
+        assert_array_equal(first, again)
+
+    def test_none_draws_afresh(self, panel):
+        first, second = (
+            small_mug(random_state=None).fit_transform(panel) for _ in range(2)
+        )
+        assert not np.array_equal(first, second)
+
+    def test_refit_equals_fresh_fit(self, panel, table):
+        mug = small_mug().fit(table).fit(panel)
+        assert_array_equal(mug.transform(panel), small_mug().fit_transform(panel))
+
+    def test_order_of_the_series_transformed(self, panel):
+        mug = small_mug().fit(panel)
+        order = np.random.default_rng(0).permutation(12)
+        assert_allclose(
+            mug.transform(panel[order]), mug.transform(panel)[order], atol=1e-6
+        )
+
+    @pytest.mark.parametrize("n_threads", [1, 2])
+    def test_number_of_threads_has_no_effect(self, panel, n_threads):
+        expected = small_mug(max_epochs=5).fit_transform(panel)
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            actual = small_mug(max_epochs=5).fit_transform(panel)
+        finally:
+            torch.set_num_threads(before)
+        assert_allclose(actual, expected, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("random_state", [0, None])
+    def test_global_state_is_untouched(self, panel, random_state):
+        states = {
+            "numpy": lambda: np.random.get_state()[1].tolist(),  # noqa: NPY002
+            "torch": lambda: torch.get_rng_state().tolist(),
+            "python": random.getstate,
+            "threads": torch.get_num_threads,
+            "default dtype": torch.get_default_dtype,
+            "gradients": torch.is_grad_enabled,
+        }
+        before = {name: read() for name, read in states.items()}
+        mug = small_mug(random_state=random_state).fit(panel)
+        mug.transform(panel)
+        mug.transform_granularities(panel)
+        assert {name: read() for name, read in states.items()} == before
+
+    def test_two_threads_at_once(self, panel):
+        expected = small_mug(max_epochs=3).fit_transform(panel)
+        results = {}
+
+        def work(number):
+            results[number] = small_mug(max_epochs=3).fit_transform(panel)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for result in results.values():
+            assert_allclose(result, expected, rtol=0, atol=1e-6)
+
+    def test_no_file_is_written(self, panel, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        small_mug().fit(panel).transform(panel)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestFailure:
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+    def test_a_failed_fit_leaves_the_earlier_state(
+        self, panel, table, monkeypatch, error
+    ):
+        mug = small_mug().fit(panel)
+        before = mug.transform(panel)
+        keys = set(vars(mug))
+
+        steps = []
+        update = Trainer._update
+
+        def interrupted(self, loss):
+            update(self, loss)
+            steps.append(loss)
+            if len(steps) == 3:
+                raise error
+
+        monkeypatch.setattr(Trainer, "_update", interrupted)
+        with pytest.raises(error):
+            mug.set_params(max_epochs=50).fit(table)
+        assert set(vars(mug)) == keys
+        assert mug.n_features_in_ == 2
+        assert_array_equal(mug.transform(panel), before)
+
+    def test_an_interrupted_warm_start_leaves_the_weights(self, panel, monkeypatch):
+        mug = small_mug(warm_start=True).fit(panel)
+        before = mug.transform(panel)
+
+        def interrupted(self, loss):
+            loss.backward()
+            self.optimizer.step()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "_update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            mug.fit(panel)
+        assert_array_equal(mug.transform(panel), before)
+
+    def test_an_unfitted_estimator_stays_unfitted(self, panel):
+        mug = small_mug(d_model=9)
+        with pytest.raises(ValueError, match="d_model=9"):
+            mug.fit(panel)
+        assert not [name for name in vars(mug) if name.endswith("_")]
+
+
+REFUSED = [
+    ({"d_model": 10, "n_heads": 4}, "d_model=10 is no multiple of n_heads=4"),
+    ({"readout": "cross", "granularity": "fine"}, "readout='cross' needs"),
+    ({"segment_lengths": (0.5, 31)}, "holds 31.*30 timepoints"),
+    ({"segment_lengths": (0,)}, "holds 0; accepted"),
+    ({"segment_lengths": (1.5,)}, r"holds 1.5; accepted"),
+    ({"segment_lengths": (True,)}, "holds True; accepted"),
+    ({"segment_lengths": ()}, "has 0 lengths"),
+    ({"segment_lengths": (5, 10), "n_shapelets": 1}, "has 2 lengths"),
+    ({"segment_lengths": "long"}, "segment_lengths"),
+    ({"patch_length": 31}, "patch_length=31.*30 timepoints"),
+    ({"patch_length": 0}, "patch_length"),
+    ({"max_epochs": -1}, "max_epochs"),
+    ({"batch_size": 0}, "batch_size"),
+    ({"learning_rate": 0.0}, "learning_rate"),
+    ({"granularity": "medium"}, "granularity"),
+    ({"loss": "mse"}, "loss"),
+    ({"embedding_dim": 0}, "embedding_dim"),
+    ({"device": "quantum"}, "device='quantum' is no torch device"),
+    ({"random_state": "seed"}, "random_state"),
+]
+
+
+class TestParameters:
+    @pytest.mark.parametrize(("parameters", "message"), REFUSED)
+    def test_refused_before_work_starts(self, panel, monkeypatch, parameters, message):
+        def started(self, *arguments):
+            raise AssertionError("work had started")
+
+        monkeypatch.setattr(MUGTransformer, "_train", started)
+        with pytest.raises(ValueError, match=message):
+            small_mug(**parameters).fit(panel)
+
+    def test_an_absent_device(self, panel):
+        absent = [
+            name
+            for name in ("cuda", "xpu", "mps")
+            if not torch.accelerator.is_available()
+        ]
+        if not absent:
+            pytest.skip("every kind of device is here")
+        with pytest.raises(ValueError, match=r"is not available; accepted.*'cpu'"):
+            small_mug(device=absent[0]).fit(panel)
+
+    @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+    def test_granularity_decides_what_is_trained(self, panel, granularity):
+        terms = set(small_mug(granularity=granularity).fit(panel).history_[0])
+        expected = {
+            "multi": {"retrieval", "reconstruction", "cluster_triplet"},
+            "fine": {"reconstruction"},
+            "coarse": {"cluster_triplet"},
+        }
+        assert terms == {"epoch", "n_steps", "loss"} | expected[granularity]
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"fine_fusion": "max"},
+            {"fusion": "concat"},
+            {"loss": "infonce"},
+            {"loss": "triplet"},
+            {"readout": "cross"},
+            {"reconstruction_weight": 0.0},
+            {"cluster_triplet_weight": 5.0},
+            {"patch_length": 7},
+            {"segment_lengths": (3, 0.5)},
+            {"n_shapelets": 30},
+            {"n_random_shapelets": 0},
+            {"max_tokens": 5},
+            {"d_model": 16},
+            {"n_heads": 4},
+            {"n_layers": 2},
+            {"learning_rate": 0.1},
+            {"batch_size": 4},
+            {"max_epochs": 4},
+        ],
+    )
+    def test_every_parameter_has_an_effect(self, panel, parameters):
+        settings = {"embedding_dim": 4, "max_epochs": 2}
+        plain = small_mug(**settings).fit_transform(panel)
+        changed = small_mug(**{**settings, **parameters}).fit_transform(panel)
+        assert np.isfinite(changed).all()
+        assert np.abs(changed - plain).max() > 1e-4
+
+    def test_auto_patches_keep_to_the_token_budget(self, panel):
+        assert small_mug(max_tokens=30).fit(panel).config_.patch_length == 1
+        assert small_mug(max_tokens=29).fit(panel).config_.patch_length == 2
+
+    def test_auto_segment_lengths(self, panel):
+        scales = small_mug().fit(panel).config_.segment_scales
+        assert [scale.length for scale in scales] == [6, 12, 18]
+
+    @pytest.mark.parametrize(("embedding_dim", "width"), [(3, 3), (50, 11), (1, 1)])
+    def test_embedding_dim(self, panel, embedding_dim, width):
+        mug = small_mug(embedding_dim=embedding_dim).fit(panel)
+        assert mug.transform(panel).shape == (12, width)
+        assert len(mug.get_feature_names_out()) == width
+
+    def test_all_features(self, panel):
+        mug = small_mug(embedding_dim=None, granularity="coarse").fit(panel)
+        # mean and max of 8 dimensions, 6 shapelets, and for two dilations of two
+        # representations three statistics of one group of eight patterns
+        assert mug.transform(panel).shape == (12, 16 + 6 + 2 * 2 * 3 * 8)
+
+    def test_clone_copies_parameters_only(self, panel):
+        mug = small_mug(segment_lengths=(4, 0.5)).fit(panel)
+        copy = clone(mug)
+        assert copy.get_params() == mug.get_params()
+        assert not hasattr(copy, "network_")
+
+
+class TestTraining:
+    def test_epochs(self, panel):
+        mug = small_mug(max_epochs=3, batch_size=5).fit(panel)
+        assert mug.n_iter_ == 3
+        assert [epoch["epoch"] for epoch in mug.history_] == [1, 2, 3]
+        assert [epoch["n_steps"] for epoch in mug.history_] == [2, 2, 2]
+        assert mug.loss_curve_ == [epoch["loss"] for epoch in mug.history_]
+
+    def test_the_loss_is_the_weighted_sum_of_its_terms(self, panel):
+        mug = small_mug(reconstruction_weight=0.3, cluster_triplet_weight=2.0)
+        for epoch in mug.fit(panel).history_:
+            expected = (
+                epoch["retrieval"]
+                + 0.3 * epoch["reconstruction"]
+                + 2.0 * epoch["cluster_triplet"]
+            )
+            assert epoch["loss"] == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+    def test_the_loss_falls(self, panel, granularity):
+        mug = small_mug(granularity=granularity, max_epochs=60, early_stopping=False)
+        curve = mug.set_params(learning_rate=1e-2).fit(panel).loss_curve_
+        assert np.mean(curve[-10:]) < np.mean(curve[:10])
+
+    def test_untrained(self, panel):
+        mug = small_mug(max_epochs=0).fit(panel)
+        assert (mug.n_iter_, mug.history_, mug.loss_curve_) == (0, [], [])
+        assert np.isfinite(mug.transform(panel)).all()
+
+    def test_early_stop(self, panel):
+        settings = {"max_epochs": 200, "n_iter_no_change": 5, "tol": 0.9}
+        assert small_mug(**settings).fit(panel).n_iter_ == 50
+        mug = small_mug(**settings, early_stopping=False)
+        assert mug.fit(panel).n_iter_ == 200
+
+    @pytest.mark.parametrize(
+        ("n_series", "n_steps"), [(20, 200), (1000, 200), (4000, 400), (10**6, 2000)]
+    )
+    def test_automatic_budget(self, n_series, n_steps):
+        class Series:
+            pass
+
+        panel = Series()
+        panel.n_series = n_series
+        assert MUGTransformer()._make_plan(panel, seed=0).n_steps == n_steps
+
+    def test_warm_start_goes_on(self, panel):
+        mug = small_mug(warm_start=True, max_epochs=2).fit(panel)
+        first = mug.network_.fine.embed.weight.clone()
+        mug.fit(panel)
+        assert [epoch["epoch"] for epoch in mug.history_] == [1, 2, 3, 4]
+        assert not torch.equal(mug.network_.fine.embed.weight, first)
+        mug.set_params(max_epochs=0)
+        before = mug.transform(panel)
+        assert_allclose(mug.fit(panel).transform(panel), before, atol=1e-5)
+
+    def test_warm_start_refuses_another_shape(self, panel):
+        mug = small_mug(warm_start=True).fit(panel).set_params(d_model=16)
+        with pytest.raises(ValueError, match="warm_start=True needs"):
+            mug.fit(panel)
+
+    def test_progress_bar(self, panel, capfd):
+        small_mug(verbose=1, max_epochs=3).fit(panel)
+        assert re.search(r"MUGTransformer.*3/3", capfd.readouterr().err)
+        small_mug(max_epochs=3).fit(panel)
+        assert capfd.readouterr().err == ""
+
+
+class TestModelSelection:
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("form", ["cube", "ragged"])
+    def test_grid_search(self, panel, ragged, form, n_jobs):
+        X = panel if form == "cube" else ragged
+        grid = {
+            "mug__granularity": ["multi", "fine"],
+            "mug__patch_length": ["auto", 3],
+            "mug__segment_lengths": ["auto", (2, 0.5)],
+        }
+        pipeline = Pipeline([("mug", small_mug()), ("svc", SVC())])
+        search = GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs, error_score="raise")
+        search.fit(X, Y)
+        assert len(search.cv_results_["params"]) == 8
+        assert search.best_estimator_.predict(X).shape == (12,)
+
+    def test_parallel_search_gives_the_same_scores(self, panel):
+        pipeline = Pipeline([("mug", small_mug(max_epochs=5)), ("svc", SVC())])
+        grid = {"mug__patch_length": [1, 2, 3]}
+        scores = [
+            GridSearchCV(pipeline, grid, cv=3, n_jobs=n_jobs)
+            .fit(panel, Y)
+            .cv_results_["mean_test_score"]
+            for n_jobs in (1, 2)
+        ]
+        assert_array_equal(*scores)

@@ -1,0 +1,178 @@
+"""Persistence, devices, and token-level representations."""
+
+import copy
+import pickle
+import pickletools
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+import mug_sklearn.device
+
+from .conftest import small_mug
+
+
+def through_pickle(mug, tmp_path):
+    return pickle.loads(pickle.dumps(mug))
+
+
+def through_joblib(mug, tmp_path):
+    joblib.dump(mug, tmp_path / "mug.joblib")
+    return joblib.load(tmp_path / "mug.joblib")
+
+
+def through_joblib_memory_map(mug, tmp_path):
+    joblib.dump(mug, tmp_path / "mug.joblib")
+    return joblib.load(tmp_path / "mug.joblib", mmap_mode="r")
+
+
+def through_deepcopy(mug, tmp_path):
+    return copy.deepcopy(mug)
+
+
+def through_skops(mug, tmp_path):
+    stored = skops.io.dumps(mug)
+    untrusted = skops.io.get_untrusted_types(data=stored)
+    assert all(name.startswith("mug_sklearn.") for name in untrusted)
+    return skops.io.loads(stored, trusted=untrusted)
+
+
+WAYS = [
+    through_pickle,
+    through_joblib,
+    through_joblib_memory_map,
+    through_deepcopy,
+    through_skops,
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("embedding_dim", [8, None])
+def test_a_copy_embeds_bit_equally(panel, tmp_path, way, embedding_dim):
+    mug = small_mug(embedding_dim=embedding_dim).fit(panel)
+    copied = way(mug, tmp_path)
+    assert_array_equal(copied.transform(panel), mug.transform(panel))
+    assert copied.get_params() == mug.get_params()
+    copied.fit(panel)
+    assert_array_equal(copied.transform(panel), mug.transform(panel))
+
+
+def test_a_copy_survives_changed_parameters(panel):
+    mug = small_mug().fit(panel)
+    expected = mug.transform(panel)
+    mug.set_params(d_model=32, granularity="fine")
+    assert_array_equal(pickle.loads(pickle.dumps(mug)).transform(panel), expected)
+
+
+def test_the_pickle_holds_no_torch_object(panel):
+    stored = pickle.dumps(small_mug().fit(panel))
+    names = [argument for _, argument, _ in pickletools.genops(stored)]
+    assert not [name for name in names if isinstance(name, str) and "torch" in name]
+
+
+def test_equal_fits_have_equal_states(panel):
+    first, second = (small_mug().fit(panel) for _ in range(2))
+    assert joblib.hash(first) == joblib.hash(second)
+
+
+def test_an_unfitted_estimator_can_be_copied(tmp_path):
+    for way in WAYS:
+        assert way(small_mug(), tmp_path).get_params() == small_mug().get_params()
+
+
+def test_loading_where_the_device_is_absent(panel, monkeypatch):
+    mug = small_mug().fit(panel)
+    expected = mug.transform(panel)
+    mug.device_ = "cuda"
+    stored = pickle.dumps(mug)
+    monkeypatch.setattr(mug_sklearn.device, "_is_available", lambda name: False)
+    with pytest.warns(UserWarning, match="fitted on device 'cuda'"):
+        loaded = pickle.loads(stored)
+    assert loaded.device_ == "cpu"
+    assert_array_equal(loaded.transform(panel), expected)
+
+
+def test_no_tensor_stays_behind(panel):
+    mug = small_mug().fit(panel)
+    mug.network_.to("meta")
+    assert {tensor.device.type for tensor in mug.network_.state_dict().values()} == {
+        "meta"
+    }
+
+
+def test_to_is_repeatable(panel):
+    mug = small_mug().fit(panel)
+    expected = mug.transform(panel)
+    assert mug.to("cpu") is mug
+    assert_array_equal(mug.transform(panel), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(panel):
+    mug = small_mug().fit(panel)
+    expected = mug.transform(panel)
+    assert_allclose(mug.to("cuda").transform(panel), expected, atol=1e-3)
+    loaded = pickle.loads(pickle.dumps(mug))
+    assert_allclose(loaded.to("cpu").transform(panel), expected, atol=1e-5)
+    assert np.isfinite(small_mug(device="cuda").fit_transform(panel)).all()
+
+
+class TestGranularities:
+    def test_shapes_and_spans(self, panel):
+        mug = small_mug(patch_length=4).fit(panel)
+        tokens = mug.transform_granularities(panel)
+        assert list(tokens) == ["fine", "coarse", "fused", "multi"]
+        for name in ("fine", "fused", "multi"):
+            assert tokens[name].tokens.shape == (12, 8, 8)
+            assert tokens[name].mask.all()
+            spans = [[start, min(start + 4, 30)] for start in range(0, 30, 4)]
+            assert tokens[name].spans.tolist() == spans
+        spans = tokens["coarse"].spans
+        assert tokens["coarse"].tokens.shape == (12, len(spans), 8)
+        assert set(np.diff(spans[spans[:, 1] < 30]).ravel()) <= {6, 12, 18}
+        assert spans.min() == 0
+        assert spans.max() == 30
+
+    @pytest.mark.parametrize("granularity", ["fine", "coarse"])
+    def test_only_what_is_there(self, panel, granularity):
+        mug = small_mug(granularity=granularity).fit(panel)
+        assert list(mug.transform_granularities(panel)) == [granularity]
+
+    def test_max_fusion_has_one_token_for_the_series(self, panel):
+        mug = small_mug(fine_fusion="max").fit(panel)
+        fused = mug.transform_granularities(panel)["fused"]
+        assert fused.tokens.shape == (12, 1, 8)
+        assert fused.spans.tolist() == [[0, 30]]
+
+    def test_alone_as_in_a_batch(self, ragged):
+        mug = small_mug().fit(ragged)
+        together = mug.transform_granularities(ragged)
+        for row, series in enumerate(ragged):
+            alone = mug.transform_granularities([series])
+            for name, (tokens, mask, spans) in alone.items():
+                n_tokens = tokens.shape[1]
+                whole = together[name]
+                shared = whole.mask[row]
+                if name == "coarse":
+                    # Segments are ordered by length, so compare those that count.
+                    assert_allclose(
+                        whole.tokens[row][shared], tokens[0][mask[0]], atol=1e-5
+                    )
+                    continue
+                assert_array_equal(shared[:n_tokens], mask[0])
+                assert not shared[n_tokens:].any()
+                assert_allclose(whole.tokens[row, :n_tokens], tokens[0], atol=1e-5)
+                assert len(spans) == n_tokens
+
+    def test_what_the_cross_readout_pools(self, panel):
+        mug = small_mug(readout="cross", embedding_dim=None).fit(panel)
+        tokens, mask, _ = mug.transform_granularities(panel)["multi"]
+        pooled = np.concatenate((tokens.mean(axis=1), tokens.max(axis=1)), axis=1)
+        assert mask.all()
+        expected = (pooled - mug.readout_.location.numpy()) / mug.readout_.scale.numpy()
+        assert_allclose(mug.transform(panel), expected, atol=1e-4)
