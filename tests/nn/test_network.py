@@ -1,0 +1,168 @@
+"""The encoders, the fusion and the critical path that wires them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mug_sklearn.nn.coarse import SegmentScale
+from mug_sklearn.nn.fine import FineEncoder
+from mug_sklearn.nn.fusion import (
+    AttentionFusion,
+    ConcatenationFusion,
+    CrossGranularityTransformer,
+    MaxFusion,
+)
+from mug_sklearn.nn.network import MUGConfig, build_network, initialise
+
+CONFIG = MUGConfig(
+    granularity="multi",
+    n_channels=2,
+    n_timepoints=23,
+    patch_length=3,
+    segment_scales=(SegmentScale(5, 1, 5, 4), SegmentScale(10, 2, 5, 3)),
+    n_shapelets=3,
+    n_random_shapelets=8,
+    d_model=8,
+    n_heads=2,
+    n_layers=2,
+    fine_fusion="attention",
+    fusion="cross_attention",
+)
+
+
+def make_network(**changes):
+    network = build_network(replace(CONFIG, **changes))
+    initialise(network, torch.Generator().manual_seed(0))
+    return network.double().eval()
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(4, 2, 23, generator=generator).double()
+    observed = torch.rand(4, 2, 23, generator=generator) < 0.8
+    observed[1, :, 14:] = False
+    return values * observed, observed
+
+
+def test_building_draws_nothing_and_leaves_nothing_undefined():
+    before = torch.get_rng_state()
+    network = make_network()
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, tensor in network.state_dict().items():
+        assert torch.isfinite(tensor).all(), name
+    again = make_network()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_tokens_are_patches(batch):
+    tokens, mask = make_network().fine(*batch)
+    assert tokens.shape == (4, 8, 8)
+    assert mask[0].all()
+    assert mask[1].tolist() == [True] * 5 + [False] * 3
+
+
+def test_a_patch_holds_its_own_timepoints():
+    series = torch.arange(14.0).reshape(1, 2, 7)
+    encoder = FineEncoder(2, 3, 3, 8, 2, 1, 16)
+    expected = [[0, 1, 2, 7, 8, 9], [3, 4, 5, 10, 11, 12], [6, 0, 0, 13, 0, 0]]
+    assert encoder._patches(series)[0].tolist() == expected
+
+
+def test_reconstruction_puts_patches_back_in_place():
+    encoder = FineEncoder(2, 3, 3, 8, 2, 1, 16)
+    encoder.head = torch.nn.Identity()
+    series = torch.arange(14.0).reshape(1, 2, 7)
+    assert torch.equal(encoder.reconstruct(encoder._patches(series), 7), series)
+
+
+def test_hidden_values_are_not_seen(batch):
+    values, observed = batch
+    hidden = observed & (torch.arange(23) % 5 == 0)
+    fine = make_network().fine
+    changed = torch.where(hidden, 100.0, values)
+    torch.testing.assert_close(
+        fine(changed, observed, hidden)[0], fine(values, observed, hidden)[0]
+    )
+    assert not torch.allclose(
+        fine(values, observed)[0], fine(values, observed, hidden)[0]
+    )
+
+
+def test_unobserved_values_are_not_seen(batch):
+    values, observed = batch
+    network = make_network()
+    changed = torch.where(observed, values, 100.0)
+    expected, actual = network(values, observed), network(changed * observed, observed)
+    torch.testing.assert_close(actual.multi, expected.multi)
+
+
+def test_tokens_past_the_training_length_share_the_last_position():
+    fine = make_network().fine
+    assert len(fine.position) == 8
+    longer = torch.zeros(1, 2, 60).double()
+    tokens, _ = fine(longer, torch.ones_like(longer, dtype=torch.bool))
+    torch.testing.assert_close(tokens[:, 8], tokens[:, 19])
+
+
+def test_cross_granularity_is_its_equation(batch):
+    generator = torch.Generator().manual_seed(1)
+    layer = CrossGranularityTransformer(8, 2, 16).double()
+    fused = torch.randn(2, 5, 8, generator=generator).double()
+    coarse = torch.randn(2, 3, 8, generator=generator).double()
+    mask = torch.tensor([[True, True, True], [True, False, True]])
+    # Attention, Add & Norm, feed-forward, Add & Norm, one series at a time
+    for series in range(2):
+        kept = coarse[series : series + 1, mask[series]]
+        query = fused[series : series + 1]
+        attended = layer.attention(query, kept, torch.ones(1, kept.shape[1]).bool())
+        normed = layer.attention_norm(query + attended)
+        expected = layer.feedforward_norm(normed + layer.feedforward(normed))
+        actual = layer(fused, coarse, mask)[series : series + 1]
+        torch.testing.assert_close(actual, expected)
+
+
+def test_ablations_of_the_fusions():
+    tokens = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    fused, fused_mask = MaxFusion(8)(tokens, mask)
+    expected = torch.nn.functional.layer_norm(tokens[1, :3].amax(dim=0), (8,))
+    torch.testing.assert_close(fused[1, 0], expected)
+    assert fused_mask.shape == (2, 1)
+    concatenation = ConcatenationFusion(8)
+    segment = tokens[1, :3].mean(dim=0)
+    expected = concatenation.project(torch.cat((tokens[1, 4], segment)))
+    torch.testing.assert_close(concatenation(tokens, tokens, mask)[1, 4], expected)
+    attended, _ = AttentionFusion(8, 2)(tokens, mask)
+    assert attended.shape == tokens.shape
+
+
+@pytest.mark.parametrize("padding", [1, 9])
+@pytest.mark.parametrize("fine_fusion", ["attention", "max"])
+@pytest.mark.parametrize("fusion", ["cross_attention", "concat"])
+def test_padding_changes_no_block(batch, padding, fine_fusion, fusion):
+    network = make_network(fine_fusion=fine_fusion, fusion=fusion)
+    longer = [torch.nn.functional.pad(x, (0, padding)) for x in batch]
+    expected, actual = network.pooled_blocks(*batch), network.pooled_blocks(*longer)
+    assert list(expected) == ["fine", "coarse", "shapelets", "bank", "multi"]
+    for name, block in expected.items():
+        torch.testing.assert_close(actual[name], block)
+
+
+@pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+def test_each_granularity_has_its_own_modules_only(granularity):
+    children = {
+        name for name, _ in make_network(granularity=granularity).named_children()
+    }
+    expected = {
+        "fine": {"fine"},
+        "coarse": {"coarse", "shapelets", "bank"},
+        "multi": {"fine", "coarse", "shapelets", "bank", "fine_fusion", "fusion"},
+    }
+    assert children == expected[granularity]
+
+
+def test_shapelets_are_shared_out():
+    assert replace(CONFIG, n_shapelets=7).shapelets_of_scale() == [4, 3]

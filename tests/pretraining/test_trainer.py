@@ -1,0 +1,163 @@
+"""The training loop: resuming, batches, schedule, early stop."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from mug_sklearn.nn.coarse import SegmentScale
+from mug_sklearn.nn.network import MUGConfig, build_network, initialise
+from mug_sklearn.pretraining.trainer import (
+    Trainer,
+    TrainingPlan,
+    learning_rate_factor,
+)
+from mug_sklearn.pretraining.views import View
+
+CONFIG = MUGConfig(
+    granularity="multi",
+    n_channels=2,
+    n_timepoints=20,
+    patch_length=2,
+    segment_scales=(SegmentScale(4, 1, 4, 3), SegmentScale(8, 2, 4, 3)),
+    n_shapelets=2,
+    n_random_shapelets=0,
+    d_model=8,
+    n_heads=2,
+    n_layers=1,
+    fine_fusion="attention",
+    fusion="cross_attention",
+)
+
+
+def make_plan(**changes):
+    settings = {
+        "n_series": 10,
+        "n_steps": 12,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "loss": "spearman_bce",
+        "reconstruction_weight": 1.0,
+        "cluster_triplet_weight": 0.1,
+        "early_stopping": False,
+        "n_iter_no_change": 10,
+        "tol": 1e-3,
+        "seed": 5,
+    }
+    return TrainingPlan(**{**settings, **changes})
+
+
+def make_trainer(**changes):
+    network = build_network(CONFIG)
+    initialise(network, torch.Generator().manual_seed(0))
+    values = torch.randn(10, 2, 20, generator=torch.Generator().manual_seed(1))
+    observed = torch.ones_like(values, dtype=torch.bool)
+    rows_read = []
+
+    def read_batch(rows):
+        rows_read.append(rows)
+        return values[rows], observed[rows], torch.full((len(rows),), 20)
+
+    trainer = Trainer(network, read_batch, make_plan(**changes), torch.device("cpu"))
+    return trainer, rows_read
+
+
+def run(trainer, n_steps=None):
+    return list(trainer.run(n_steps))
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 5, 11])
+def test_resuming_equals_not_stopping(interrupted_after):
+    whole, _ = make_trainer()
+    run(whole)
+    first, _ = make_trainer()
+    run(first, interrupted_after)
+    state = copy.deepcopy(first.state_dict())
+    second, _ = make_trainer()
+    second.load_state_dict(state)
+    run(second)
+    assert second.history() == whole.history()
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], tensor), name
+
+
+def test_state_survives_torch_save(tmp_path):
+    trainer, _ = make_trainer()
+    run(trainer, 3)
+    torch.save(trainer.state_dict(), tmp_path / "state.pt")
+    loaded = torch.load(tmp_path / "state.pt", weights_only=True)
+    other, _ = make_trainer()
+    other.load_state_dict(loaded)
+    assert run(other) == run(trainer)
+
+
+def test_an_epoch_visits_each_series_at_most_once():
+    trainer, rows = make_trainer()
+    run(trainer)
+    assert trainer.plan.steps_per_epoch == 2
+    for epoch in range(6):
+        visited = np.concatenate(rows[2 * epoch : 2 * epoch + 2])
+        assert len(set(visited)) == 8
+    assert len(set(np.concatenate(rows))) == 10
+
+
+def test_a_step_may_begin_an_epoch_that_is_not_finished():
+    trainer, _ = make_trainer(n_steps=5)
+    run(trainer)
+    assert [epoch["n_steps"] for epoch in trainer.history()] == [2, 2, 1]
+
+
+def test_learning_rate_warms_up_and_decays():
+    factors = [learning_rate_factor(step, 100) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == 1.0
+    assert (np.diff(factors[:10]) > 0).all()
+    assert (np.diff(factors[10:]) < 0).all()
+    assert factors[-1] < 1e-3
+
+
+def test_early_stop_compares_two_windows():
+    trainer, _ = make_trainer(early_stopping=True, n_iter_no_change=1, tol=0.01)
+    window = trainer.plan.stop_window
+    assert window == 25
+    trainer.losses = [{"loss": 1.0}] * (2 * window - 1)
+    assert not trainer.has_converged()
+    trainer.losses = [{"loss": 1.0}] * window + [{"loss": 0.98}] * window
+    assert not trainer.has_converged()
+    trainer.losses = [{"loss": 1.0}] * window + [{"loss": 0.995}] * window
+    assert trainer.has_converged()
+    trainer.losses = [{"loss": -1.0}] * window + [{"loss": -1.02}] * window
+    assert not trainer.has_converged()
+
+
+def test_every_weight_of_the_method_is_trained():
+    trainer, _ = make_trainer()
+    before = copy.deepcopy(dict(trainer.network.named_parameters()))
+    run(trainer, 3)
+    for name, parameter in trainer.network.named_parameters():
+        # Softmax ignores what adds the same to all scores: the bias of the keys.
+        if not name.endswith("key_value.bias"):
+            assert not torch.equal(parameter, before[name]), name
+
+
+def test_padding_has_no_influence_on_training():
+    trainer, _ = make_trainer()
+    read = trainer.read_batch
+
+    def padded(rows):
+        values, observed, lengths = read(rows)
+        pad = torch.nn.functional.pad
+        return pad(values, (0, 6)), pad(observed, (0, 6)), lengths
+
+    # The views draw noise for the padding too, so the losses compared are of plain
+    # batches.
+    rows = np.arange(8)
+    results = []
+    for reader in (read, padded):
+        values, observed, _ = reader(rows)
+        view = View(values, observed, torch.zeros_like(observed))
+        trainer.network.train()
+        terms = trainer.loss_terms(view, np.random.default_rng(0))
+        results.append({name: term.item() for name, term in terms.items()})
+    assert results[0] == pytest.approx(results[1], rel=1e-4)

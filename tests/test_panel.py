@@ -1,0 +1,89 @@
+"""The panel: lengths, statistics, batches."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import mug_sklearn._panel
+from mug_sklearn._panel import STANDARDISED_LIMIT, Panel, is_list_of_series
+
+cubes = hnp.arrays(
+    np.float64,
+    hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=7),
+    elements=st.one_of(st.floats(-1e3, 1e3), st.just(np.nan)),
+)
+
+
+@given(cubes)
+@settings(deadline=None, max_examples=80)
+def test_lengths_end_with_the_last_observed_timepoint(cube):
+    expected = []
+    for series in cube:
+        seen = [t + 1 for t in range(cube.shape[2]) if not np.isnan(series[:, t]).all()]
+        expected.append(max(seen, default=0))
+    panel = Panel(cube)
+    np.testing.assert_array_equal(panel.lengths, expected)
+    assert panel.n_timepoints == max(1, *expected)
+
+
+@given(cubes, st.integers(1, 30))
+@settings(deadline=None, max_examples=80)
+def test_statistics_are_numpys_whatever_the_chunks(cube, chunk):
+    original = mug_sklearn._panel.CHUNK_VALUES
+    mug_sklearn._panel.CHUNK_VALUES = chunk
+    try:
+        location, scale = Panel(cube).channel_statistics()
+        ragged_location, ragged_scale = Panel(list(cube)).channel_statistics()
+    finally:
+        mug_sklearn._panel.CHUNK_VALUES = original
+    for channel in range(cube.shape[1]):
+        values = cube[:, channel][~np.isnan(cube[:, channel])]
+        mean = values.mean() if len(values) else 0.0
+        deviation = values.std() if len(values) else 0.0
+        assert location[channel] == pytest.approx(mean, abs=1e-9)
+        if deviation > 1e-9:
+            assert scale[channel] == pytest.approx(deviation, rel=1e-6)
+        assert scale[channel] > 0
+    np.testing.assert_allclose(ragged_location, location, atol=1e-9)
+    np.testing.assert_allclose(ragged_scale, scale, rtol=1e-6)
+
+
+@given(cubes)
+@settings(deadline=None, max_examples=50)
+def test_batches_are_standardised_masked_and_trimmed(cube):
+    panel = Panel(cube)
+    location, scale = np.full(cube.shape[1], 2.0), np.full(cube.shape[1], 4.0)
+    rows = np.arange(len(cube))[::-1]
+    for source in (panel, Panel(list(cube))):
+        batch = source.batch(rows, location, scale)
+        width = batch.values.shape[2]
+        assert width == panel.n_timepoints
+        expected = cube[rows][..., :width]
+        np.testing.assert_array_equal(batch.observed, ~np.isnan(expected))
+        filled = np.nan_to_num((expected - 2) / 4, nan=0.0)
+        np.testing.assert_allclose(batch.values, filled, rtol=1e-6)
+        assert batch.values.dtype == np.float32
+
+
+def test_far_values_are_clipped():
+    panel = Panel(np.array([[[1e300, -1e300]]]))
+    batch = panel.batch(np.array([0]), np.zeros(1), np.ones(1))
+    assert batch.values.tolist() == [[[STANDARDISED_LIMIT, -STANDARDISED_LIMIT]]]
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        ([np.zeros(3), np.zeros(2)], True),
+        ((np.zeros((2, 3)),), True),
+        ([[1, 2], [3]], True),
+        ([[1, 2], [3, 4]], False),
+        ([np.float64(1), np.float64(2)], False),
+        (np.zeros((2, 2)), False),
+        ([], False),
+    ],
+)
+def test_what_a_list_of_series_is(X, expected):
+    assert is_list_of_series(X) is expected
