@@ -787,7 +787,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
             device = torch.device("cpu")
             self.device_ = "cpu"
-        self.network_ = network_from_arrays(self.config_, state["network_"], device)
+        network = network_from_arrays(self.config_, state["network_"])
+        self.network_ = network.to(device, inference_dtype(device))
         self.readout_ = readout_from_arrays(state["readout_"])
 
     def __sklearn_tags__(self) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .device import inference_dtype
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 
@@ -25,15 +24,13 @@ def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
     }
 
 
-def network_from_arrays(
-    config: MUGConfig, arrays: dict[str, np.ndarray], device: torch.device
-) -> MUGNetwork:
-    """Rebuild a network, ready for inference on `device`."""
+def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
+    """Rebuild a network on the CPU, in evaluation mode."""
     network = build_network(config)
     # A copy: the arrays may be a read-only memory map.
     state = {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}
     network.load_state_dict(state)
-    return network.to(device, inference_dtype(device)).eval()
+    return network.eval()
 
 
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:
