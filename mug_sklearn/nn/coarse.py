@@ -248,10 +248,10 @@ def cluster(
     centroids = points[rng.choice(len(points), n_clusters, replace=False)]
     for _ in range(n_iter):
         label, _ = vq(points, centroids, check_finite=False)
-        sums = np.zeros_like(centroids)
-        np.add.at(sums, label, points)
-        size = np.bincount(label, minlength=n_clusters)[:, None]
-        centroids = np.where(size > 0, sums / np.maximum(size, 1), centroids)
+        member = (label == np.arange(n_clusters)[:, None]).astype(points.dtype)
+        size = member.sum(axis=1, keepdims=True)
+        means = member @ points / np.maximum(size, 1)
+        centroids = np.where(size > 0, means, centroids)
     label, distance = vq(points, centroids, check_finite=False)
     return label, distance
 
