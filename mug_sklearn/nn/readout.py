@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Blocks that a few steps of training can only refine count half.
+# Chosen by cross-validation of SVC() on the training splits of 26 archive data sets.
 BLOCK_WEIGHTS = {
     "bank": 1.0,
     "shapelets": 0.5,
-    "coarse": 0.5,
-    "fine": 0.5,
-    "multi": 0.5,
+    "coarse": 0.25,
+    "fine": 0.25,
+    "multi": 0.25,
 }
 SCALE_SHRINKAGE = 0.1
 WHITENING = 0.1
