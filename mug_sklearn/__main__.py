@@ -1,4 +1,4 @@
-"""Command line: ``python -m mug_sklearn demo``."""
+"""Command line: ``python -m mug_sklearn demo`` and ``… benchmark``."""
 
 import argparse
 import sys
@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from . import MUGTransformer
+from .benchmark import cli as benchmark
 from .datasets import Dataset, Series, bundled_names, load_dataset
 from .plotting import plot_embedding, plot_loss_curve
 
@@ -56,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["demo", "--dataset", "does-not-exist"])
     2
     """
-    args = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["benchmark"]:
+        return benchmark.main(arguments[1:])
+    args = _parser().parse_args(arguments)
     try:
         data = load_dataset(args.dataset)
         args.output.mkdir(parents=True, exist_ok=True)
@@ -115,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Fits MUG, each of its granularities alone, and raw values on one "
         "data set, prints a table of accuracies and times, and saves two plots.",
         epilog="bundled data sets: " + ", ".join(bundled_names()),
+    )
+    commands.add_parser(
+        "benchmark",
+        add_help=False,
+        help="compare methods on many data sets (benchmark --help says more)",
     )
     demo.add_argument(
         "--dataset",

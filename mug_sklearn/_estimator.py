@@ -38,9 +38,9 @@ from .pretraining.trainer import Trainer, TrainingPlan
 AUTO_SEGMENT_LENGTHS = (0.2, 0.4, 0.6)  # ShapeNet
 SEGMENT_POINTS = 16
 SEGMENTS_PER_LENGTH = 6
-AUTO_BATCH_SIZE = 16
-AUTO_STEPS = 200
-MOST_AUTO_STEPS = 2000
+AUTO_BATCH_SIZE = 8  # TS2Vec's
+AUTO_STEPS = 100
+MOST_AUTO_STEPS = 1000
 # Statistics that are fitted after training look at no more series than this.
 READOUT_SERIES = 2048
 DISCOVERY_SERIES = 256
@@ -102,9 +102,12 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         How fine and coarse tokens are tied together.
     loss : {"spearman_bce", "infonce", "triplet"}, default="spearman_bce"
         Loss of the retrieval task.
+    token_retrieval_weight : float, default=1.0
+        Weight of the hierarchical retrieval of the coarse encoder's features beside
+        the retrieval loss, ours.
     reconstruction_weight : float, default=1.0
         Weight of TST's masked-value regression beside the retrieval loss.
-    cluster_triplet_weight : float, default=0.1
+    cluster_triplet_weight : float, default=0.01
         Weight of ShapeNet's cluster-wise triplet loss beside the retrieval loss.
     readout : {"combined", "cross"}, default="combined"
         What the embedding is made of with ``granularity="multi"``: "combined" joins
@@ -121,11 +124,11 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Transformer layers of the fine encoder.
     max_epochs : int or "auto", default="auto"
         Passes over the training series; 0 leaves the network untrained. "auto" is a
-        budget of 200 optimisation steps for up to 1,000 series, growing with the
-        square root of their number to at most 2,000.
+        budget of 100 optimisation steps for up to 1,000 series, growing with the
+        square root of their number to at most 1,000.
     batch_size : int or "auto", default="auto"
-        Series in a training batch; "auto" is 16, or all series if fewer.
-    learning_rate : float, default=1e-3
+        Series in a training batch; "auto" is 8, or all series if fewer.
+    learning_rate : float, default=2e-3
         Peak learning rate, after a linear warm-up and before a cosine decay.
     early_stopping : bool, default=True
         Stop when the mean unsupervised loss over the last `n_iter_no_change` epochs
@@ -234,6 +237,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "fine_fusion": [StrOptions({"attention", "max"})],
         "fusion": [StrOptions({"cross_attention", "concat"})],
         "loss": [StrOptions({"spearman_bce", "infonce", "triplet"})],
+        "token_retrieval_weight": [Interval(Real, 0, None, closed="left")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "cluster_triplet_weight": [Interval(Real, 0, None, closed="left")],
         "readout": [StrOptions({"combined", "cross"})],
@@ -271,8 +275,9 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         fine_fusion: str = "attention",
         fusion: str = "cross_attention",
         loss: str = "spearman_bce",
+        token_retrieval_weight: float = 1.0,
         reconstruction_weight: float = 1.0,
-        cluster_triplet_weight: float = 0.1,
+        cluster_triplet_weight: float = 0.01,
         readout: str = "combined",
         embedding_dim: int | None = 320,
         d_model: int = 64,
@@ -280,7 +285,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         n_layers: int = 2,
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         early_stopping: bool = True,
         n_iter_no_change: int = 10,
         tol: float = 1e-3,
@@ -298,6 +303,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.fine_fusion = fine_fusion
         self.fusion = fusion
         self.loss = loss
+        self.token_retrieval_weight = token_retrieval_weight
         self.reconstruction_weight = reconstruction_weight
         self.cluster_triplet_weight = cluster_triplet_weight
         self.readout = readout
@@ -655,6 +661,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             batch_size=batch_size,
             learning_rate=self.learning_rate,
             loss=self.loss,
+            token_retrieval_weight=self.token_retrieval_weight,
             reconstruction_weight=self.reconstruction_weight,
             cluster_triplet_weight=self.cluster_triplet_weight,
             early_stopping=self.early_stopping,

@@ -16,7 +16,7 @@ import sktime
 from numpy.typing import NDArray
 from sktime.datasets import load_from_tsfile_to_dataframe
 
-__all__ = ["Dataset", "bundled_names", "load_dataset"]
+__all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset"]
 
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
 
@@ -78,6 +78,47 @@ def bundled_names() -> list[str]:
         and _ts_file(folder, "TEST").is_file()
         and _has_class_labels(_ts_file(folder, "TRAIN"))
     )
+
+
+def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
+    """Find the data sets in a folder and its subfolders.
+
+    Parameters
+    ----------
+    folder : str, path-like or None
+        Holds ``.npz`` files or pairs of ``.ts`` files; None finds nothing.
+
+    Returns
+    -------
+    datasets : dict of str to Path
+        Name and what `load_dataset` takes, in the names' order.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or two data sets in it have the same name.
+
+    Examples
+    --------
+    >>> from mug_sklearn.datasets import find_datasets
+    >>> find_datasets(None)
+    {}
+    """
+    if folder is None:
+        return {}
+    if not Path(folder).is_dir():
+        raise ValueError(f"no folder {str(folder)!r}")
+    found: dict[str, Path] = {}
+    npz = ((path.stem, path) for path in Path(folder).rglob("*.npz"))
+    ts = (
+        (path.name.removesuffix("_TRAIN.ts"), path)
+        for path in Path(folder).rglob("*_TRAIN.ts")
+    )
+    for name, path in sorted((*npz, *ts)):
+        if name in found:
+            raise ValueError(f"two data sets {name!r}: {found[name]} and {path}")
+        found[name] = path
+    return found
 
 
 def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:

@@ -193,7 +193,12 @@ class TestParameters:
     def test_granularity_decides_what_is_trained(self, panel, granularity):
         terms = set(small_mug(granularity=granularity).fit(panel).history_[0])
         expected = {
-            "multi": {"retrieval", "reconstruction", "cluster_triplet"},
+            "multi": {
+                "retrieval",
+                "token_retrieval",
+                "reconstruction",
+                "cluster_triplet",
+            },
             "fine": {"reconstruction"},
             "coarse": {"cluster_triplet"},
         }
@@ -208,6 +213,7 @@ class TestParameters:
             {"loss": "triplet"},
             {"readout": "cross"},
             {"reconstruction_weight": 0.0},
+            {"token_retrieval_weight": 0.0},
             {"cluster_triplet_weight": 5.0},
             {"patch_length": 7},
             {"segment_lengths": (3, 0.5)},
@@ -245,9 +251,9 @@ class TestParameters:
 
     def test_all_features(self, panel):
         mug = small_mug(embedding_dim=None, granularity="coarse").fit(panel)
-        # mean and max of 8 dimensions, 6 shapelets, and for two dilations of two
+        # 320 features of segments, 6 shapelets, and for two dilations of two
         # representations three statistics of one group of eight patterns
-        assert mug.transform(panel).shape == (12, 16 + 6 + 2 * 2 * 3 * 8)
+        assert mug.transform(panel).shape == (12, 320 + 6 + 2 * 2 * 3 * 8)
 
     def test_clone_copies_parameters_only(self, panel):
         mug = small_mug(segment_lengths=(4, 0.5)).fit(panel)
@@ -265,10 +271,15 @@ class TestTraining:
         assert mug.loss_curve_ == [epoch["loss"] for epoch in mug.history_]
 
     def test_the_loss_is_the_weighted_sum_of_its_terms(self, panel):
-        mug = small_mug(reconstruction_weight=0.3, cluster_triplet_weight=2.0)
+        mug = small_mug(
+            token_retrieval_weight=0.7,
+            reconstruction_weight=0.3,
+            cluster_triplet_weight=2.0,
+        )
         for epoch in mug.fit(panel).history_:
             expected = (
                 epoch["retrieval"]
+                + 0.7 * epoch["token_retrieval"]
                 + 0.3 * epoch["reconstruction"]
                 + 2.0 * epoch["cluster_triplet"]
             )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from scipy.cluster.vq import vq
 from torch import Tensor, nn
 
-from .layers import require_one_token
+from .layers import patches, require_one_token
 
 UTILITY_BALANCE = 0.5
 
@@ -139,89 +139,125 @@ class CausalBlock(nn.Module):
         self.second = CausalConv(width, width, dilation)
 
     def forward(self, signal: Tensor) -> Tensor:
-        inner = F.leaky_relu(self.first(signal), 0.01)
-        return signal + F.leaky_relu(self.second(inner), 0.01)
+        inner = self.first(F.gelu(signal))
+        return signal + self.second(F.gelu(inner))
 
 
-class SegmentEncoder(nn.Module):
-    """Dilated causal CNN: a segment of any length becomes one vector."""
+class SeriesEncoder(nn.Module):
+    """Dilated causal CNN: a series becomes one feature vector a patch.
 
-    def __init__(self, n_channels: int, width: int, depth: int, d_model: int) -> None:
+    Ours: it runs once over the whole series, where ShapeNet's runs over each segment
+    anew; what segments share is then computed once.
+    """
+
+    def __init__(self, n_inputs: int, width: int, depth: int, n_features: int) -> None:
         super().__init__()
-        self.stem = CausalConv(2 * n_channels, width, 1)
+        self.stem = CausalConv(n_inputs, width, 1)
         self.blocks = nn.Sequential(
             *(CausalBlock(width, 2**level) for level in range(depth))
         )
-        self.project = nn.Linear(width, d_model)
-        self.norm = nn.LayerNorm(d_model)
+        self.features = nn.Linear(width, n_features)
 
-    def forward(self, values: Tensor, observed: Tensor) -> Tensor:
-        # (n, S, C, width), (n, S, C, width) -> (n, S, d)
-        signal = torch.cat((values, observed.to(values.dtype)), dim=2)
-        signal = signal.flatten(end_dim=1).transpose(1, 2)  # (n * S, width, 2C)
-        strongest = self.blocks(self.stem(signal)).amax(dim=1)
-        return self.norm(self.project(strongest)).unflatten(0, values.shape[:2])
+    def forward(self, series: Tensor) -> Tensor:
+        # (n, P, inputs) -> (n, P, n_features)
+        return self.features(F.gelu(self.blocks(self.stem(series))))
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Coarse tokens of a batch.
+    """Coarse tokens of a batch, and the feature map that they are cut from.
 
     Attributes
     ----------
     tokens : Tensor of shape (n, S, d)
     mask : bool Tensor of shape (n, S)
     scale : int Tensor of shape (S,)
-        Which of the encoder's scales a segment belongs to.
+        Index of the segment length that a token belongs to.
     spans : int Tensor of shape (S, 2)
         First timepoint of a segment, and the one after its last.
+    features : Tensor of shape (n, P, n_features)
+        The encoder's output at each patch of the series.
+    feature_mask : bool Tensor of shape (n, P)
+        True where a patch covers an observed value.
     """
 
     tokens: Tensor
     mask: Tensor
     scale: Tensor
     spans: Tensor
+    features: Tensor
+    feature_mask: Tensor
 
 
 class CoarseEncoder(nn.Module):
     """ShapeNet: embeds segments of several lengths.
 
+    A segment's embedding is the maximum over time of the CNN's projected output
+    inside it.
+
     Parameters
     ----------
     n_channels : int
+    patch_length : int
+        Timepoints in one point of the feature map.
     scales : tuple of SegmentScale
     width, depth : int
         Channels and residual blocks of the CNN.
+    n_features : int
+        Width of the CNN's output.
     d_model : int
     """
 
     def __init__(
         self,
         n_channels: int,
+        patch_length: int,
         scales: tuple[SegmentScale, ...],
         width: int,
         depth: int,
+        n_features: int,
         d_model: int,
     ) -> None:
         super().__init__()
+        self.patch_length = patch_length
         self.scales = scales
-        self.encoder = SegmentEncoder(n_channels, width, depth, d_model)
+        self.encoder = SeriesEncoder(
+            2 * n_channels * patch_length, width, depth, n_features
+        )
+        self.project = nn.Linear(n_features, d_model)
+        self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
-        tokens, masks, scale_of, spans = [], [], [], []
+        present = patches(observed, self.patch_length).any(dim=-1)
+        seen = torch.cat((values, observed.to(values.dtype)), dim=1)
+        features = self.encoder(patches(seen, self.patch_length))
+        feature_mask = require_one_token(present)
+        points = self.project(features)  # (n, P, d)
+        # What is not observed must win no maximum.
+        known = points.masked_fill(~feature_mask.unsqueeze(-1), -torch.inf)
+        strongest, masks, scale_of, spans = [], [], [], []
         for index, scale in enumerate(self.scales):
-            cut_values, cut_observed, mask = cut_segments(values, observed, scale)
-            tokens.append(self.encoder(cut_values, cut_observed))
-            masks.append(mask)
+            mask = cut_segments(values, observed, scale)[2]
             start = torch.arange(mask.shape[1], device=values.device)
             start = start * scale.stride * scale.pooling
-            spans.append(torch.stack((start, start + scale.length), dim=1))
+            span = torch.stack((start, start + scale.length), dim=1)
+            for first, end in span.tolist():
+                last = -(-end // self.patch_length)
+                inside = known[:, first // self.patch_length : last]
+                strongest.append(inside.amax(dim=1))
+            masks.append(mask)
+            spans.append(span)
             scale_of.append(torch.full_like(start, index))
+        mask = torch.cat(masks, dim=1)
+        embedding = torch.stack(strongest, dim=1)  # (n, S, d)
+        embedding = embedding.masked_fill(embedding.isinf(), 0.0)
         return Segments(
-            torch.cat(tokens, dim=1),
-            torch.cat(masks, dim=1),
+            self.norm(embedding),
+            mask,
             torch.cat(scale_of),
             torch.cat(spans),
+            features,
+            feature_mask,
         )
 
 

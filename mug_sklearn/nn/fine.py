@@ -9,10 +9,9 @@ masked spans and the augmented views regularise, and a step then draws no random
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Attention, FeedForward, MaskedBatchNorm, require_one_token
+from .layers import Attention, FeedForward, MaskedBatchNorm, patches, require_one_token
 
 
 class TransformerLayer(nn.Module):
@@ -85,10 +84,10 @@ class FineEncoder(nn.Module):
         mask : bool Tensor of shape (n, F)
             True where a token covers an observed value.
         """
-        mask = require_one_token(self._patches(observed).any(dim=-1))
+        mask = require_one_token(patches(observed, self.patch_length).any(dim=-1))
         visible = observed if hidden is None else observed & ~hidden
         seen = torch.cat((values * visible, visible.to(values.dtype)), dim=1)
-        embedded = self.embed(self._patches(seen))  # (n, F, d)
+        embedded = self.embed(patches(seen, self.patch_length))  # (n, F, d)
         place = torch.arange(mask.shape[1], device=values.device)
         tokens = embedded * math.sqrt(embedded.shape[-1])
         tokens = tokens + self.position[place.clamp(max=len(self.position) - 1)]
@@ -98,11 +97,5 @@ class FineEncoder(nn.Module):
 
     def reconstruct(self, tokens: Tensor, n_timepoints: int) -> Tensor:
         """Predict the values from the tokens: (n, F, d) -> (n, C, T)."""
-        patches = self.head(tokens).unflatten(-1, (-1, self.patch_length))
-        return patches.transpose(1, 2).flatten(start_dim=2)[..., :n_timepoints]
-
-    def _patches(self, series: Tensor) -> Tensor:
-        # (n, C, T) -> (n, F, C * patch_length)
-        missing = -series.shape[-1] % self.patch_length
-        padded = F.pad(series, (0, missing)).unflatten(-1, (-1, self.patch_length))
-        return padded.transpose(1, 2).flatten(start_dim=2)
+        predicted = self.head(tokens).unflatten(-1, (-1, self.patch_length))
+        return predicted.transpose(1, 2).flatten(start_dim=2)[..., :n_timepoints]

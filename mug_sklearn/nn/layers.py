@@ -31,6 +31,13 @@ def require_one_token(mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), mask, first)
 
 
+def patches(series: Tensor, patch_length: int) -> Tensor:
+    """Cut series into patches side by side: (n, C, T) -> (n, F, C * patch_length)."""
+    missing = -series.shape[-1] % patch_length
+    padded = F.pad(series, (0, missing)).unflatten(-1, (-1, patch_length))
+    return padded.transpose(1, 2).flatten(start_dim=2)
+
+
 class MaskedBatchNorm(nn.Module):
     """BatchNorm over the tokens that count.
 

@@ -40,8 +40,8 @@ class MUGConfig:
         Size of the transformers.
     fine_fusion : {"attention", "max"}
     fusion : {"cross_attention", "concat"}
-    segment_width, segment_depth : int
-        Size of the segment encoder.
+    segment_width, segment_features : int
+        Channels inside the segment encoder, and of its output.
     """
 
     granularity: str
@@ -56,8 +56,8 @@ class MUGConfig:
     n_layers: int
     fine_fusion: str
     fusion: str
-    segment_width: int = 40
-    segment_depth: int = 2
+    segment_width: int = 64
+    segment_features: int = 320
 
     @property
     def has_fine(self) -> bool:
@@ -66,6 +66,16 @@ class MUGConfig:
     @property
     def has_coarse(self) -> bool:
         return self.granularity != "fine"
+
+    @property
+    def n_patches(self) -> int:
+        """Patches of the longest training series."""
+        return -(-self.n_timepoints // self.patch_length)
+
+    @property
+    def segment_depth(self) -> int:
+        """Residual blocks of the segment encoder: the last ones see all patches."""
+        return max(3, int(math.log2(max(self.n_patches, 8))) - 1)
 
     def shapelets_of_scale(self) -> list[int]:
         """The discovered shapelets shared out evenly over the segment lengths."""
@@ -122,7 +132,7 @@ class MUGNetwork(nn.Module):
             self.fine = FineEncoder(
                 config.n_channels,
                 config.patch_length,
-                -(-config.n_timepoints // config.patch_length),
+                config.n_patches,
                 d_model,
                 n_heads,
                 config.n_layers,
@@ -131,9 +141,11 @@ class MUGNetwork(nn.Module):
         if config.has_coarse:
             self.coarse = CoarseEncoder(
                 config.n_channels,
+                config.patch_length,
                 config.segment_scales,
                 config.segment_width,
                 config.segment_depth,
+                config.segment_features,
                 d_model,
             )
             self.shapelets = nn.ModuleList(
@@ -194,7 +206,9 @@ class MUGNetwork(nn.Module):
         if tokens.fine is not None and tokens.fine_mask is not None:
             blocks["fine"] = _mean_and_max(tokens.fine, tokens.fine_mask)
         if tokens.coarse is not None:
-            blocks["coarse"] = _mean_and_max(tokens.coarse.tokens, tokens.coarse.mask)
+            blocks["coarse"] = masked_max(
+                tokens.coarse.features, tokens.coarse.feature_mask
+            )
             if len(self.shapelets):
                 distances = [shapelet(values, observed) for shapelet in self.shapelets]
                 blocks["shapelets"] = torch.cat(distances, dim=1)

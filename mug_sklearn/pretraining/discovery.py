@@ -27,7 +27,8 @@ def discover_shapelets(
         Training series.
     rng : numpy Generator
     """
-    for transform in network.shapelets:
+    segments = network.coarse(values, observed)
+    for index, transform in enumerate(network.shapelets):
         assert isinstance(transform, ShapeletTransform)
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
         candidates = mask.flatten().nonzero().squeeze(1).cpu().numpy()
@@ -36,9 +37,9 @@ def discover_shapelets(
         rows = torch.from_numpy(candidates).to(values.device)
         segment_values = cut_values.flatten(end_dim=1)[rows]  # (candidates, C, width)
         segment_observed = cut_observed.flatten(end_dim=1)[rows]
-        embedding = network.coarse.encoder(segment_values[None], segment_observed[None])
+        tokens = segments.tokens[:, segments.scale == index].flatten(end_dim=1)[rows]
         wanted = len(transform.values)
-        best = select_shapelets(embedding[0].cpu().numpy(), wanted, rng)
+        best = select_shapelets(tokens.cpu().numpy(), wanted, rng)
         # A panel with fewer segments than shapelets repeats them.
         chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])

@@ -88,6 +88,73 @@ RETRIEVAL_LOSSES: dict[str, RetrievalLoss] = {
 }
 
 
+def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
+    """Hierarchical retrieval of tokens, ours after TS2Vec.
+
+    Token t of series i in one view must retrieve its counterpart in the other view, by
+    softmax over inner products: among the tokens of its own series at all times, and
+    among the tokens of all series at its own time. Then neighbouring tokens are merged
+    by their maximum, two by two, and the same is asked of them, up to one token a
+    series. The mean over both questions and all levels.
+
+    Parameters
+    ----------
+    first, second : Tensor of shape (n, F, d)
+        Tokens of two views on the same timeline.
+    mask : bool Tensor of shape (n, F)
+        True where a token counts in both views.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    References
+    ----------
+    Yue et al., "TS2Vec: Towards Universal Representation of Time Series", AAAI 2022,
+    equations 1 to 3.
+    """
+    # Padding that no series fills must not add levels.
+    length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
+    first, second, mask = (x[:, :length] for x in (first, second, mask))
+    levels = []
+    while True:
+        within = _contrast(first, second, mask)
+        across = _contrast(
+            first.transpose(0, 1), second.transpose(0, 1), mask.transpose(0, 1)
+        )
+        levels.append(0.5 * (within + across))
+        if first.shape[1] == 1:
+            return torch.stack(levels).mean()
+        first, second = (_merge_pairs(tokens, mask) for tokens in (first, second))
+        mask = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=2)
+
+
+def _merge_pairs(tokens: Tensor, mask: Tensor) -> Tensor:
+    # (n, F, d) -> (n, ceil(F / 2), d); a pair without a token that counts becomes 0.
+    known = tokens.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+    padded = F.pad(known, (0, 0, 0, known.shape[1] % 2), value=-torch.inf)
+    merged = padded.unflatten(1, (-1, 2)).amax(dim=2)
+    return merged.masked_fill(merged.isinf(), 0.0)
+
+
+def _contrast(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
+    """Each of m items retrieves its other view among all 2m - 1 others of its group."""
+    # first, second: (groups, m, d), mask: (groups, m)
+    items = torch.cat((first, second), dim=1)
+    present = torch.cat((mask, mask), dim=1)
+    logits = items @ items.transpose(1, 2)
+    n_items = items.shape[1]
+    itself = torch.eye(n_items, dtype=torch.bool, device=items.device)
+    # A large finite value: a row without any item then has a defined gradient, 0.
+    logits = logits.masked_fill(itself | ~present.unsqueeze(1), -1e4)
+    other = torch.arange(n_items, device=items.device).roll(n_items // 2)
+    entropy = F.cross_entropy(
+        logits.flatten(end_dim=1), other.repeat(len(items)), reduction="none"
+    )
+    weight = present.flatten().to(entropy.dtype)
+    return (entropy * weight).sum() / weight.sum().clamp(min=1)
+
+
 def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """Mean squared error on the hidden values only (TST's pretext task).
 

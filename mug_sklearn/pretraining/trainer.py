@@ -11,7 +11,12 @@ from torch import Tensor
 
 from ..nn.coarse import Segments
 from ..nn.network import MUGNetwork
-from .objectives import RETRIEVAL_LOSSES, reconstruction_loss, segment_cluster_loss
+from .objectives import (
+    RETRIEVAL_LOSSES,
+    reconstruction_loss,
+    segment_cluster_loss,
+    token_retrieval_loss,
+)
 from .views import View, augmented_view
 
 GRADIENT_CLIP = 4.0  # TST
@@ -38,6 +43,8 @@ class TrainingPlan:
         Peak of the schedule: linear warm-up, then cosine decay to zero.
     loss : {"spearman_bce", "infonce", "triplet"}
         Retrieval loss, used where both granularities exist.
+    token_retrieval_weight : float
+        Weight of the retrieval of the coarse encoder's features.
     reconstruction_weight, cluster_triplet_weight : float
         Weights of the encoders' pretext tasks beside the retrieval loss.
     early_stopping : bool
@@ -53,6 +60,7 @@ class TrainingPlan:
     batch_size: int
     learning_rate: float
     loss: str
+    token_retrieval_weight: float
     reconstruction_weight: float
     cluster_triplet_weight: float
     early_stopping: bool
@@ -214,6 +222,9 @@ class Trainer:
                 tokens.fused, tokens.multi, tokens.fused_mask
             )
             total = total + terms["retrieval"]
+            assert tokens.coarse is not None
+            terms["token_retrieval"] = _token_retrieval(tokens.coarse)
+            total = total + plan.token_retrieval_weight * terms["token_retrieval"]
         if tokens.fine is not None:
             predicted = self.network.fine.reconstruct(
                 tokens.fine, views.values.shape[-1]
@@ -246,6 +257,13 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
         self.optimizer.step()
+
+
+def _token_retrieval(coarse: Segments) -> Tensor:
+    """Each feature of the coarse map retrieves itself in the other view."""
+    first, second = coarse.features.chunk(2)
+    seen_first, seen_second = coarse.feature_mask.chunk(2)
+    return token_retrieval_loss(first, second, seen_first & seen_second)
 
 
 def _cluster_triplet(coarse: Segments, rng: np.random.Generator) -> Tensor:

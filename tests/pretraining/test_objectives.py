@@ -15,6 +15,7 @@ from mug_sklearn.pretraining.objectives import (
     reconstruction_loss,
     segment_cluster_loss,
     spearman_bce_loss,
+    token_retrieval_loss,
     triplet_loss,
 )
 from mug_sklearn.pretraining.ranking import spearman_correlation
@@ -165,3 +166,68 @@ def test_too_few_segments_cost_nothing(n_segments):
     loss = segment_cluster_loss(embeddings, 4, np.random.default_rng(0))
     loss.backward()
     assert loss.item() == 0.0
+
+
+def slow_token_retrieval(first, second, mask):
+    """TS2Vec's hierarchical loss, token by token."""
+    n = len(first)
+    levels = []
+    while True:
+        length = first.shape[1]
+        views = (first, second)
+        questions = {"within": [], "across": []}
+        for own, other in ((0, 1), (1, 0)):
+            for i in range(n):
+                for t in range(length):
+                    if not mask[i, t]:
+                        continue
+                    token, counterpart = views[own][i, t], views[other][i, t]
+                    places = {
+                        "within": [(i, s) for s in range(length)],
+                        "across": [(j, t) for j in range(n)],
+                    }
+                    for question, candidates in places.items():
+                        scores = [
+                            token @ views[view][place]
+                            for view in (own, other)
+                            for place in candidates
+                            if mask[place] and (view, place) != (own, (i, t))
+                        ]
+                        scores = torch.stack(scores)
+                        questions[question].append(
+                            torch.logsumexp(scores, 0) - token @ counterpart
+                        )
+        within, across = (torch.stack(x).mean() for x in questions.values())
+        levels.append((within + across) / 2)
+        if length == 1:
+            return torch.stack(levels).mean()
+        half = -(-length // 2)
+        merged = [torch.zeros(n, half, first.shape[2]).to(first) for _ in views]
+        merged_mask = torch.zeros(n, half, dtype=torch.bool)
+        for i in range(n):
+            for t in range(half):
+                kept = [s for s in (2 * t, 2 * t + 1) if s < length and mask[i, s]]
+                if kept:
+                    merged_mask[i, t] = True
+                    for view in (0, 1):
+                        merged[view][i, t] = views[view][i, kept].amax(dim=0)
+        (first, second), mask = merged, merged_mask
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 8])
+def test_token_retrieval_is_its_definition(length):
+    generator = torch.Generator().manual_seed(length)
+    first, second = torch.randn(2, 3, length, 4, generator=generator).double()
+    mask = torch.rand(3, length, generator=generator) < 0.8
+    mask[0] = True
+    actual = token_retrieval_loss(first, second, mask)
+    torch.testing.assert_close(actual, slow_token_retrieval(first, second, mask))
+
+
+def test_token_retrieval_of_nothing_is_zero_with_a_gradient():
+    tokens = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    tokens.requires_grad_()
+    loss = token_retrieval_loss(tokens, tokens, torch.zeros(2, 3, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(tokens.grad, torch.zeros_like(tokens))

@@ -38,6 +38,7 @@ def make_plan(**changes):
         "batch_size": 4,
         "learning_rate": 1e-3,
         "loss": "spearman_bce",
+        "token_retrieval_weight": 1.0,
         "reconstruction_weight": 1.0,
         "cluster_triplet_weight": 0.1,
         "early_stopping": False,

@@ -1,0 +1,160 @@
+"""Command line: ``python -m mug_sklearn benchmark`` and ``… benchmark report``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..datasets import bundled_names, find_datasets
+from .methods import METHODS
+from .protocol import CLASSIFIERS
+from .report import write_report
+from .runner import run_benchmark
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the benchmark, or report on its results.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The arguments after ``benchmark``.
+
+    Returns
+    -------
+    int
+        0; 1 if some fit failed; 2 if nothing was run, for a wrong argument.
+
+    Examples
+    --------
+    >>> from mug_sklearn.benchmark.cli import main
+    >>> main(["--datasets", "nowhere", "--output", "results.csv"])
+    2
+    """
+    if argv and argv[0] == "report":
+        return _report(argv[1:])
+    args = _run_parser().parse_args(argv)
+    try:
+        n_failed = run_benchmark(
+            _sources(args.data, args.datasets),
+            list(METHODS) if args.methods == ["all"] else args.methods,
+            args.output,
+            seeds=args.seeds,
+            classifiers=args.classifiers,
+            resamples=args.resamples,
+            n_jobs=args.jobs,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        print(f"mug_sklearn: error: {error}", file=sys.stderr)
+        return 2
+    if n_failed:
+        print(f"{n_failed} fits failed; {args.output} says why", file=sys.stderr)
+    return 1 if n_failed else 0
+
+
+def _report(argv: Sequence[str]) -> int:
+    args = _report_parser().parse_args(argv)
+    try:
+        print(write_report(args.results, args.published, args.output))
+    except (OSError, ValueError) as error:
+        print(f"mug_sklearn: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _sources(folder: Path | None, wanted: Sequence[str]) -> dict[str, str]:
+    """Name and source of each data set asked for."""
+    found = {name: str(path) for name, path in find_datasets(folder).items()}
+    if wanted == ["all"]:
+        if not found:
+            raise ValueError("'all' is every data set in the folder that --data names")
+        return found
+    known = {name: name for name in bundled_names()} | found
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise ValueError(
+            f"no data set {', '.join(missing)}; there are {', '.join(sorted(known))}"
+        )
+    return {name: known[name] for name in wanted}
+
+
+class _Names(argparse.Action):
+    """A list of names, separated by spaces or commas."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        names = [name for value in values for name in value.split(",") if name]
+        setattr(namespace, self.dest, names)
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mug_sklearn benchmark",
+        description="Runs methods on data sets and appends to a CSV file; what the "
+        "file already holds is not run again.",
+        epilog=f"methods: {', '.join(METHODS)}. classifiers: {', '.join(CLASSIFIERS)}. "
+        "Then: python -m mug_sklearn benchmark report RESULTS.csv "
+        "[--published FILE ...] [--output DIR].",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of .npz files or of .ts pairs, or of folders of them; without it, "
+        "the data sets that sktime brings along",
+    )
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        action=_Names,
+        default=["all"],
+        metavar="NAME",
+        help="names, or 'all' in the folder (default: all)",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        action=_Names,
+        default=["mug"],
+        metavar="NAME",
+        help="names, or 'all' (default: mug)",
+    )
+    parser.add_argument(
+        "--classifiers",
+        nargs="+",
+        action=_Names,
+        default=["svm", "svc"],
+        metavar="NAME",
+        help="default: svm,svc",
+    )
+    for name, default, text in (
+        ("--seeds", 3, "runs of each random method"),
+        ("--resamples", 0, "stratified redraws of each split, beside the given one"),
+        ("--jobs", 1, "processes, of one thread each if more than one"),
+    ):
+        parser.add_argument(
+            name, type=int, default=default, metavar="N", help=f"{text} ({default})"
+        )
+    parser.add_argument("--output", type=Path, required=True, metavar="RESULTS.csv")
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mug_sklearn benchmark report",
+        description="Prints a report on a results file in Markdown.",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS.csv")
+    parser.add_argument(
+        "--published",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="CSV files of published accuracies: dataset,method,accuracy,source",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="also write report.md and its pictures into this folder",
+    )
+    return parser

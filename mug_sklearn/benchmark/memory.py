@@ -1,0 +1,36 @@
+"""The peak of this process' resident memory, since it was last reset."""
+
+import sys
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+
+
+def reset_peak_memory() -> None:
+    """Begin anew, where the system can (Linux)."""
+    try:
+        _CLEAR.write_text(_RESET_PEAK)
+    except OSError:
+        return
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory in MB: since the last reset, or of the whole process.
+
+    Returns
+    -------
+    float
+        NaN where the system does not tell.
+    """
+    if _STATUS.is_file():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,237 @@
+"""The methods that the benchmark compares, by name: MUG, its ablations and its peers.
+
+Every method reads the same panels. The peers of `aeon` take no gaps, and few of them
+series of unequal length: `FilledPanel` prepares the series for them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from .. import MUGTransformer
+from ..datasets import Series
+
+
+class FilledPanel(TransformerMixin, BaseEstimator):
+    """Make an array without gaps of any panel, standardised by channel.
+
+    Gaps are interpolated linearly, and hold the next observed value at the edges. A
+    series shorter than the longest training series is then filled up with its own
+    mean, as the archive's equal-length versions are, and a longer one is cut. The mean
+    and standard deviation of each channel are those of the training series.
+
+    Attributes
+    ----------
+    location_, scale_ : ndarray of shape (n_channels,)
+        Mean and standard deviation of each channel.
+    n_timepoints_ : int
+        Length of the longest training series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn.benchmark.methods import FilledPanel
+    >>> series = [np.array([[0.0, np.nan, 2.0, 4.0]]), np.array([[1.0, 3.0]])]
+    >>> FilledPanel().fit_transform(series).round(2)
+    array([[[-1.41, -0.71,  0.  ,  1.41]],
+    <BLANKLINE>
+           [[-0.71,  0.71,  0.  ,  0.  ]]])
+    """
+
+    def fit(self, X: Series, y: Any = None) -> Self:
+        """Learn the length, mean and standard deviation of the training series.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_series, n_channels, n_timepoints), or list of arrays \
+                of shape (n_channels, n_timepoints_i)
+        y : ignored
+
+        Returns
+        -------
+        FilledPanel
+        """
+        series = [_without_padding(one) for one in X]
+        self.n_timepoints_ = max(one.shape[1] for one in series)
+        every = np.concatenate(series, axis=1)
+        known = ~np.isnan(every)
+        count = np.maximum(known.sum(axis=1), 1)
+        self.location_ = np.where(known, every, 0.0).sum(axis=1) / count
+        residual = np.where(known, every - self.location_[:, None], 0.0)
+        deviation = np.sqrt(np.square(residual).sum(axis=1) / count)
+        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+        return self
+
+    def transform(self, X: Series) -> NDArray[np.float64]:
+        """Fill and standardise.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        float64 ndarray of shape (n_series, n_channels, n_timepoints_)
+        """
+        filled = np.zeros((len(X), len(self.scale_), self.n_timepoints_))
+        for row, one in zip(filled, X, strict=True):
+            kept = _without_padding(one)[:, : self.n_timepoints_]
+            kept = (kept - self.location_[:, None]) / self.scale_[:, None]
+            for target, channel in zip(row, kept, strict=True):
+                known = np.flatnonzero(~np.isnan(channel))
+                if len(known):
+                    place = np.arange(len(channel))
+                    target[: len(channel)] = np.interp(place, known, channel[known])
+                    target[len(channel) :] = target[: len(channel)].mean()
+        return filled
+
+
+def _without_padding(one: NDArray) -> NDArray[np.float64]:
+    """A series up to its last observed timepoint, at least one timepoint long."""
+    known = np.flatnonzero(~np.isnan(one).all(axis=0))
+    return np.asarray(one, np.float64)[:, : known[-1] + 1 if len(known) else 1]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of the benchmark.
+
+    Attributes
+    ----------
+    make : callable
+        Takes a seed and gives an unfitted estimator: a transformer from a panel to an
+        embedding, or a classifier of panels.
+    is_classifier : bool
+        True where the estimator classifies by itself.
+    is_random : bool
+        False where all seeds give the same result; one seed is then run.
+    needs_aeon : bool
+        True where `aeon` must be installed.
+    """
+
+    make: Callable[[int], Any]
+    is_classifier: bool = False
+    is_random: bool = True
+    needs_aeon: bool = False
+
+
+def _mug(seed: int, **parameters: Any) -> Any:
+    return MUGTransformer(random_state=seed, **parameters)
+
+
+def _raw(seed: int) -> Any:
+    return make_pipeline(FilledPanel(), FunctionTransformer(_flatten))
+
+
+def _flatten(panel: NDArray) -> NDArray:
+    return panel.reshape(len(panel), -1)
+
+
+def _catch22(seed: int) -> Any:
+    from aeon.transformations.collection.feature_based import Catch22
+
+    return make_pipeline(FilledPanel(), Catch22(replace_nans=True))
+
+
+def _convolution(seed: int, name: str) -> Any:
+    from aeon.transformations.collection import convolution_based
+
+    return make_pipeline(
+        FilledPanel(), getattr(convolution_based, name)(random_state=seed)
+    )
+
+
+def _rdst(seed: int) -> Any:
+    from aeon.transformations.collection.shapelet_based import (
+        RandomDilatedShapeletTransform,
+    )
+
+    return make_pipeline(
+        FilledPanel(), RandomDilatedShapeletTransform(random_state=seed)
+    )
+
+
+def _nearest_neighbour(seed: int, distance: str) -> Any:
+    from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
+
+    return make_pipeline(
+        FilledPanel(), KNeighborsTimeSeriesClassifier(distance=distance)
+    )
+
+
+def _ablation(**parameters: Any) -> Method:
+    return Method(partial(_mug, **parameters))
+
+
+def _convolution_peer(name: str) -> Method:
+    return Method(partial(_convolution, name=name), needs_aeon=True)
+
+
+def _distance_peer(distance: str) -> Method:
+    return Method(
+        partial(_nearest_neighbour, distance=distance),
+        is_classifier=True,
+        is_random=False,
+        needs_aeon=True,
+    )
+
+
+METHODS: dict[str, Method] = {
+    # MUG as it comes
+    "mug": Method(_mug),
+    # its granularities: TST; the coarse one; the coarse one without what is ours
+    "mug-fine": _ablation(granularity="fine"),
+    "mug-coarse": _ablation(granularity="coarse"),
+    "shapenet": _ablation(granularity="coarse", n_random_shapelets=0),
+    # what training, the bank and each choice of the paper contribute
+    "mug-untrained": _ablation(max_epochs=0),
+    "mug-no-bank": _ablation(n_random_shapelets=0),
+    "mug-no-token-retrieval": _ablation(token_retrieval_weight=0.0),
+    "mug-cross": _ablation(readout="cross"),
+    "mug-infonce": _ablation(loss="infonce"),
+    "mug-triplet": _ablation(loss="triplet"),
+    "mug-concat": _ablation(fusion="concat"),
+    "mug-maxpool": _ablation(fine_fusion="max"),
+    # peers
+    "raw": Method(_raw, is_random=False),
+    "catch22": Method(_catch22, is_random=False, needs_aeon=True),
+    "minirocket": _convolution_peer("MiniRocket"),
+    "multirocket": _convolution_peer("MultiRocket"),
+    "hydra": _convolution_peer("HydraTransformer"),
+    "rdst": Method(_rdst, needs_aeon=True),
+    "1nn-euclidean": _distance_peer("euclidean"),
+    "1nn-dtw": _distance_peer("dtw"),
+}
+"""All methods by name."""
+
+
+def select_methods(names: list[str]) -> dict[str, Method]:
+    """The methods of these names.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    ImportError
+        If one needs `aeon`, which is not installed.
+    """
+    unknown = [name for name in names if name not in METHODS]
+    if unknown:
+        raise ValueError(
+            f"unknown methods {', '.join(unknown)}; there are {', '.join(METHODS)}"
+        )
+    chosen = {name: METHODS[name] for name in names}
+    peers = [name for name, method in chosen.items() if method.needs_aeon]
+    if peers and find_spec("aeon") is None:
+        raise ImportError(
+            f"{', '.join(peers)} need aeon: pip install 'mug_sklearn[benchmark]'"
+        )
+    return chosen

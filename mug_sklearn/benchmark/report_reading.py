@@ -1,0 +1,167 @@
+"""Reading the benchmark's results and published accuracies."""
+
+import csv
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+PathLikes: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+KEY = ["dataset", "resample", "method", "seed", "classifier"]
+_NUMBERS = [
+    *("accuracy", "balanced_accuracy", "fit_seconds", "transform_seconds"),
+    *("classifier_seconds", "embedding_width", "peak_memory_mb", "n_train", "n_test"),
+]
+RESULT_COLUMNS = [*KEY, *_NUMBERS, "error", "finished", "versions", "machine"]
+PUBLISHED_COLUMNS = ["dataset", "method", "accuracy", "source"]
+
+
+def load_results(path: str | PathLike[str]) -> pd.DataFrame:
+    r"""Read a benchmark's ``results.csv``.
+
+    Of several rows with the same data set, resample, method, seed and classifier the
+    last counts. A last line that was cut off while being written is left out.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    results : pandas.DataFrame of shape (n_runs, n_columns)
+        One row a run; failed runs have a non-empty ``error`` and no accuracy. Resample
+        and seed are strings; the seed of a deterministic method may be empty.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, lacks a column, holds no run, or holds a malformed row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mug_sklearn.benchmark.report import load_results
+    >>> from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
+    >>> row = {"dataset": "Coffee", "method": "mug", "accuracy": "0.9"}
+    >>> values = [row.get(column, "") for column in RESULT_COLUMNS]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "results.csv"
+    ...     text = ",".join(RESULT_COLUMNS) + "\n" + ",".join(values) + "\n"
+    ...     _ = path.write_text(text)
+    ...     results = load_results(path)
+    >>> results[["dataset", "method", "accuracy"]].values.tolist()
+    [['Coffee', 'mug', 0.9]]
+    """
+    results = _read_csv(Path(path), RESULT_COLUMNS, _NUMBERS)
+    if results.empty:
+        raise ValueError(f"{path} has a header, but holds no run.")
+    results = results.drop_duplicates(KEY, keep="last")
+    unexplained = results["accuracy"].isna() & (results["error"] == "")
+    results.loc[unexplained, "error"] = "neither an accuracy nor an error was recorded"
+    # A run that failed before its classifier names none; any later success repairs it.
+    run = KEY[:-1]
+    repaired = results.loc[results["error"] == "", run].drop_duplicates()
+    is_repaired = pd.MultiIndex.from_frame(results[run]).isin(
+        pd.MultiIndex.from_frame(repaired)
+    )
+    keep = ~(is_repaired & (results["classifier"] == "") & (results["error"] != ""))
+    results.loc[results["error"] != "", ["accuracy", "balanced_accuracy"]] = np.nan
+    return results[keep].reset_index(drop=True)
+
+
+def load_published(path: str | PathLike[str]) -> pd.DataFrame:
+    r"""Read a file of published accuracies: data set, method, accuracy and source.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The CSV file.
+
+    Returns
+    -------
+    published : pandas.DataFrame of shape (n_figures, 4)
+        As in the file, which may hold several figures for one data set and method.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, lacks a column, or holds a malformed row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mug_sklearn.benchmark.report import load_published
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "ucr.csv"
+    ...     header = "dataset,method,accuracy,source\n"
+    ...     _ = path.write_text(header + "Coffee,TS2Vec,1.0,table 9\n")
+    ...     load_published(path)["method"].tolist()
+    ['TS2Vec']
+    """
+    published = _read_csv(Path(path), PUBLISHED_COLUMNS, ["accuracy"])
+    if published["accuracy"].isna().any():
+        row = published[published["accuracy"].isna()].iloc[0]
+        raise ValueError(
+            f"{path} has no accuracy for {row['method']!r} on {row['dataset']!r}; "
+            "leave out figures that were not published."
+        )
+    return published
+
+
+def as_paths(paths: PathLikes) -> list[Path]:
+    """One path or several, as a list."""
+    return [Path(p) for p in ([paths] if isinstance(paths, str | PathLike) else paths)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in quotes, separated by commas."""
+    return ", ".join(repr(str(name)) for name in names) or "none"
+
+
+def _read_csv(path: Path, required: list[str], numbers: list[str]) -> pd.DataFrame:
+    """Read a CSV file as strings and numbers; a last row that is cut off is left out.
+
+    Not by pandas, which fails on a file that ends within a quoted field and fills a
+    row that is too short.
+    """
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        missing = [column for column in required if column not in header]
+        if missing:
+            found = f"the header {listed(header)}" if header else "nothing"
+            raise ValueError(
+                f"{path} holds {found}, but must have the columns {listed(required)}; "
+                f"it lacks {listed(missing)}."
+            )
+        rows = [(reader.line_num, row) for row in reader if row]
+    if rows and len(rows[-1][1]) < len(header):
+        rows.pop()
+    for line, row in rows:
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path} has {len(row)} fields in line {line}, but {len(header)} "
+                "columns."
+            )
+    table = pd.DataFrame([row for _, row in rows], columns=header, dtype=str)
+    for column in numbers:
+        values = pd.to_numeric(table[column], errors="coerce").astype(float)
+        wrong = table.loc[values.isna() & ~table[column].isin(["", "nan"]), column]
+        if len(wrong):
+            raise ValueError(
+                f"{path} holds {wrong.iloc[0]!r} in column {column!r}, where a number "
+                "is expected."
+            )
+        table[column] = values
+    return table

@@ -1,0 +1,349 @@
+"""Running the benchmark: every method on every data set, one crash-safe CSV file."""
+
+import csv
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from ..datasets import Dataset, Series, load_dataset
+from .memory import peak_memory_mb, reset_peak_memory
+from .methods import Method, select_methods
+from .protocol import CLASSIFIERS
+from .report_reading import KEY, RESULT_COLUMNS
+from .resampling import resample_split
+
+# A method that classifies by itself has this in the column of the classifier.
+OWN_CLASSIFIER = "1nn"
+_PACKAGES = ("mug_sklearn", "torch", "scikit-learn", "aeon", "numpy")
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One fit: a method on a split of a data set, then every classifier."""
+
+    dataset: str
+    source: str
+    resample: int
+    method: str
+    seed: int
+    classifiers: tuple[str, ...]
+
+
+def run_benchmark(
+    datasets: Mapping[str, str | os.PathLike[str]],
+    methods: Sequence[str] | Mapping[str, Method],
+    output: str | os.PathLike[str],
+    *,
+    seeds: int = 3,
+    classifiers: Sequence[str] = ("svm", "svc"),
+    resamples: int = 0,
+    n_jobs: int = 1,
+    verbose: bool = True,
+) -> int:
+    """Run methods on data sets and append the results to a CSV file.
+
+    A transformer is fitted on the training series alone, without labels; each
+    classifier is then fitted on the embeddings. What the file already holds without an
+    error is not run again, so that an interrupted run goes on where it was.
+
+    Parameters
+    ----------
+    datasets : mapping of str to str or path-like
+        Name of each data set, and what `mug_sklearn.datasets.load_dataset` takes.
+    methods : sequence of str, or mapping of str to Method
+        Names from `METHODS`, or methods of one's own.
+    output : str or path-like
+        The CSV file; it is made if it does not exist, and only ever appended to.
+    seeds : int, default=3
+        Runs of each method that is random, with seeds 0, 1, ...
+    classifiers : sequence of str, default=("svm", "svc")
+        Names from `CLASSIFIERS`.
+    resamples : int, default=0
+        Further splits of each data set, stratified and of the same sizes. Resample 0
+        is the given split.
+    n_jobs : int, default=1
+        Processes, by joblib's current backend; each then computes on one thread.
+    verbose : bool, default=True
+        Show a progress bar with the time left.
+
+    Returns
+    -------
+    int
+        Fits that failed. Their error is in the file, and a later run tries them again.
+
+    Raises
+    ------
+    ValueError
+        Before anything runs: if a name is unknown, a data set cannot be loaded, or the
+        file holds something else than results.
+    ImportError
+        If a method needs `aeon`, which is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mug_sklearn.benchmark import load_results, run_benchmark
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "results.csv"
+    ...     failed = run_benchmark(
+    ...         {"UnitTest": "UnitTest"}, ["raw"], path, verbose=False
+    ...     )
+    ...     results = load_results(path)
+    >>> failed, results["classifier"].tolist()
+    (0, ['svm', 'svc'])
+    """
+    chosen = dict(methods) if isinstance(methods, Mapping) else None
+    table = select_methods(list(methods)) if chosen is None else chosen
+    unknown = [name for name in classifiers if name not in CLASSIFIERS]
+    if unknown or not classifiers:
+        raise ValueError(
+            f"classifiers={list(classifiers)!r}; there are {', '.join(CLASSIFIERS)}"
+        )
+    for name, value, least in (("seeds", seeds, 1), ("resamples", resamples, 0)):
+        if value < least:
+            raise ValueError(f"{name}={value}; at least {least} is accepted")
+    path = Path(output)
+    sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
+    done = _prepare_file(path)
+    units = [
+        unit
+        for name in sorted(datasets, key=lambda name: -sizes[name])
+        for unit in _units(name, str(datasets[name]), table, seeds, resamples)
+    ]
+    units = list(_undone(units, table, tuple(classifiers), done))
+    single = n_jobs == 1
+    work = (delayed(_run_unit)(unit, table[unit.method], single) for unit in units)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    n_failed = 0
+    with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
+        for rows in parallel(work):
+            _append(path, rows)
+            n_failed += any(row["error"] for row in rows)
+            progress.update()
+    return n_failed
+
+
+def _size(data: Dataset) -> int:
+    """Values in a data set, by which the longest work is begun first."""
+    return sum(one.size for part in (data.X_train, data.X_test) for one in part)
+
+
+def _units(
+    dataset: str,
+    source: str,
+    methods: Mapping[str, Method],
+    seeds: int,
+    resamples: int,
+) -> Iterator[_Unit]:
+    for resample in range(resamples + 1):
+        for name, method in methods.items():
+            for seed in range(seeds if method.is_random else 1):
+                yield _Unit(dataset, source, resample, name, seed, ())
+
+
+def _undone(
+    units: Iterable[_Unit],
+    methods: Mapping[str, Method],
+    classifiers: tuple[str, ...],
+    done: set[tuple[str, ...]],
+) -> Iterator[_Unit]:
+    """What is left of each unit, with the classifiers that it lacks."""
+    for unit in units:
+        wanted = classifiers
+        if methods[unit.method].is_classifier:
+            wanted = (OWN_CLASSIFIER,)
+        key = (unit.dataset, str(unit.resample), unit.method, str(unit.seed))
+        left = tuple(name for name in wanted if (*key, name) not in done)
+        if left:
+            yield _Unit(
+                unit.dataset,
+                unit.source,
+                unit.resample,
+                unit.method,
+                unit.seed,
+                left,
+            )
+
+
+def _run_unit(unit: _Unit, method: Method, keep_threads: bool) -> list[dict[str, Any]]:
+    """The rows of one unit; an error becomes part of the rows."""
+    common = {
+        "dataset": unit.dataset,
+        "resample": unit.resample,
+        "method": unit.method,
+        "seed": unit.seed,
+        "versions": _versions(),
+        "machine": _machine(),
+    }
+    reset_peak_memory()
+    rows: list[dict[str, Any]] = []
+    try:
+        data = resample_split(load_dataset(unit.source), unit.resample)
+        common |= {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+        with _bounded_threads(keep_threads):
+            if method.needs_aeon:
+                _warm_up(method)
+            rows.extend(_measure(unit, method, data))
+    except Exception as error:  # recorded, so that one failure stops nothing else
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        measured = {row["classifier"] for row in rows}
+        rows += [
+            {"classifier": name, "error": message}
+            for name in unit.classifiers
+            if name not in measured
+        ]
+    finished = {
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return [{"error": ""} | common | row | finished for row in rows]
+
+
+def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, Any]]:
+    """Fit, transform, and judge by each classifier."""
+    estimator = method.make(unit.seed)
+    start = time.perf_counter()
+    if method.is_classifier:
+        estimator.fit(data.X_train, data.y_train)
+        fitted = time.perf_counter()
+        predicted = estimator.predict(data.X_test)
+        yield {
+            "classifier": OWN_CLASSIFIER,
+            "fit_seconds": round(fitted - start, 4),
+            "classifier_seconds": round(time.perf_counter() - fitted, 4),
+            **_scores(data.y_test, predicted),
+        }
+        return
+    estimator.fit(data.X_train)
+    fitted = time.perf_counter()
+    train, test = (
+        np.asarray(estimator.transform(part)) for part in (data.X_train, data.X_test)
+    )
+    transformed = time.perf_counter()
+    for name in unit.classifiers:
+        begun = time.perf_counter()
+        predicted = CLASSIFIERS[name]().fit(train, data.y_train).predict(test)
+        yield {
+            "classifier": name,
+            "fit_seconds": round(fitted - start, 4),
+            "transform_seconds": round(transformed - fitted, 4),
+            "classifier_seconds": round(time.perf_counter() - begun, 4),
+            "embedding_width": train.shape[1],
+            **_scores(data.y_test, predicted),
+        }
+
+
+def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    return {
+        "accuracy": round(float(accuracy_score(true, predicted)), 6),
+        "balanced_accuracy": round(float(balanced_accuracy_score(true, predicted)), 6),
+    }
+
+
+_warm: set[str] = set()
+
+
+def _warm_up(method: Method) -> None:
+    """Let numba compile, once a process: that is no part of what is timed."""
+    name = repr(method.make)
+    if name in _warm:
+        return
+    rng = np.random.default_rng(0)
+    for n_channels in (1, 2):
+        tiny: Series = rng.normal(size=(4, n_channels, 40))
+        estimator = method.make(0)
+        estimator.fit(tiny, np.array(["a", "b"] * 2))
+        (estimator.predict if method.is_classifier else estimator.transform)(tiny)
+    _warm.add(name)
+
+
+@contextmanager
+def _bounded_threads(keep: bool) -> Iterator[None]:
+    """One thread for each of several processes; a single one keeps what it has."""
+    if keep:
+        yield
+        return
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _prepare_file(path: Path) -> set[tuple[str, ...]]:
+    """Make or check the file; the keys of what it holds without an error.
+
+    A last line that was cut off while it was written is taken off.
+    """
+    header = ",".join(RESULT_COLUMNS)
+    if not path.exists() or path.stat().st_size == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, header + "\n")
+        return set()
+    content = path.read_bytes()
+    first = content.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
+    if first != header:
+        raise ValueError(
+            f"{path} does not hold results: it begins with {first[:80]!r}; expected "
+            f"the header {header!r}"
+        )
+    if not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {tuple(row[column] for column in KEY) for row in rows if not row["error"]}
+
+
+def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append whole lines at once, down to the disk."""
+    buffer = StringIO()
+    writer = csv.DictWriter(buffer, RESULT_COLUMNS, restval="", lineterminator="\n")
+    writer.writerows(rows)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _versions() -> str:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package}={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ";".join(found)
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.is_file():
+        for line in cpu_info.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{model}; {os.cpu_count()} cores; {platform.system()}"

@@ -1,0 +1,383 @@
+"""Gaps that must be told, pages by hand, and pictures that leave pyplot alone."""
+
+import sys
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from mug_sklearn.benchmark.report import (
+    accuracy_table,
+    join_published,
+    load_published,
+    load_results,
+    write_report,
+)
+from mug_sklearn.benchmark.report_figures import (
+    draw_critical_difference,
+    draw_scatter_grid,
+    draw_time_accuracy,
+)
+from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
+from mug_sklearn.benchmark.report_tables import classifiers_of
+
+mpl.use("Agg")
+
+NAN = np.nan
+
+
+def run(dataset, method, accuracy, seed=0, classifier="svm", resample=0, **others):
+    return {
+        "dataset": dataset,
+        "resample": resample,
+        "method": method,
+        "seed": seed,
+        "classifier": classifier,
+        "accuracy": accuracy,
+        "fit_seconds": 2.0,
+        "transform_seconds": 0.5,
+        "peak_memory_mb": 100,
+        "embedding_width": 64,
+        "finished": "2026-01-01T10:00:00",
+        "versions": "numpy 2.4",
+        "machine": "a box",
+    } | others
+
+
+def failure(dataset, method, error="TimeoutError: 600 s", **others):
+    return run(dataset, method, "", error=error, **others)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(runs):
+        path = tmp_path / "results.csv"
+        pd.DataFrame(runs).reindex(columns=RESULT_COLUMNS).to_csv(path, index=False)
+        return path
+
+    return _write
+
+
+@pytest.fixture
+def published(tmp_path):
+    path = tmp_path / "ucr.csv"
+    path.write_text(
+        "dataset,method,accuracy,source\n"
+        "A,TS2Vec,0.8,paper\n"
+        "B,TS2Vec,0.7,paper\n"
+        "C,TS2Vec,0.6,paper\n"
+        "A,ROCKET,0.95,archive\n"
+        "A,DTW,0.5,paper\n"
+        "A,DTW,0.6,archive\n"
+        "B,DTW,0.5,paper\n"
+        "Z,DTW,0.4,paper\n"
+    )
+    return path
+
+
+# Four data sets; `ed` knows only 1-NN, `raw` failed on D.
+RUNS = [
+    *(run("A", "mug", accuracy, seed) for seed, accuracy in enumerate((0.8, 0.9))),
+    *(run("B", "mug", accuracy, seed) for seed, accuracy in enumerate((0.7, 0.7))),
+    *(run("C", "mug", accuracy, seed) for seed, accuracy in enumerate((0.5, 0.6))),
+    *(run("D", "mug", accuracy, seed) for seed, accuracy in enumerate((0.9, 1.0))),
+    *(run(d, "mug", 0.6, classifier="logistic") for d in "ABCD"),
+    *(run(d, "raw", a, "") for d, a in zip("ABC", (0.6, 0.7, 0.8), strict=True)),
+    failure("D", "raw", seed=""),
+    *(run(d, "ed", 0.4, "", "1nn", embedding_width="") for d in "ABCD"),
+]
+
+
+def test_accuracy_is_the_mean_over_seeds_and_resamples(write):
+    runs = [run("A", "mug", a, s, resample=r) for a, s, r in [(0.2, 0, 0), (0.6, 1, 1)]]
+    table = accuracy_table(load_results(write(runs)), "svm")
+    assert table.loc["A", "mug"] == pytest.approx(0.4)
+
+
+def test_one_nn_methods_are_in_every_table(write):
+    results = load_results(write(RUNS))
+    assert classifiers_of(results) == ["svm", "logistic"]
+    svm, logistic = (accuracy_table(results, c) for c in ("svm", "logistic"))
+    assert list(svm) == ["mug", "raw", "ed"]
+    assert list(logistic) == ["mug", "ed"]
+    assert logistic["ed"].eq(0.4).all()
+
+
+def test_an_embedding_classified_by_1nn_keeps_its_tables_apart(write):
+    runs = [run("A", "mug", 0.9), run("A", "mug", 0.1, classifier="1nn")]
+    results = load_results(write([*runs, run("A", "ed", 0.5, "", "1nn")]))
+    assert classifiers_of(results) == ["svm", "1nn"]
+    assert accuracy_table(results, "svm").loc["A"].tolist() == [0.9, 0.5]
+    assert accuracy_table(results, "1nn").loc["A"].tolist() == [0.1, 0.5]
+
+
+def test_unknown_classifier_is_named(write):
+    results = load_results(write(RUNS))
+    with pytest.raises(ValueError, match="'tree'; the results have 'svm', 'logistic'"):
+        accuracy_table(results, "tree")
+
+
+def test_the_last_row_of_a_run_counts(write):
+    runs = [failure("A", "mug"), run("A", "mug", 0.9), run("B", "mug", 0.5)]
+    results = load_results(write([*runs, run("B", "mug", 0.6)]))
+    assert results[["dataset", "accuracy"]].values.tolist() == [["A", 0.9], ["B", 0.6]]
+
+
+def test_a_failure_without_classifier_is_repaired_by_a_success(write):
+    runs = [failure("A", "mug", classifier=""), run("A", "mug", 0.9)]
+    results = load_results(write([*runs, failure("B", "mug", classifier="")]))
+    assert results["dataset"].tolist() == ["A", "B"]
+    table = accuracy_table(results, "svm")
+    assert table["mug"].tolist() == pytest.approx([0.9, NAN], nan_ok=True)
+
+
+def test_a_run_without_accuracy_or_error_is_a_failure(write):
+    results = load_results(write([run("A", "mug", "")]))
+    assert "neither" in results["error"].item()
+
+
+@pytest.mark.parametrize("cut", [3, 30, 60])
+def test_a_torn_last_line_is_left_out(write, cut):
+    path = write(
+        [run("A", "mug", 0.9), failure("B", "mug", error="two\nlines, quoted")]
+    )
+    lines = path.read_text().split("\n", 2)
+    path.write_text("\n".join(lines[:2]) + "\n" + lines[2][:cut])
+    assert load_results(path)["dataset"].tolist() == ["A"]
+
+
+def test_a_short_line_in_the_middle_is_an_error(write):
+    path = write([run("A", "mug", 0.9)])
+    header, row = path.read_text().splitlines()
+    path.write_text(f"{header}\nA,0,mug\n{row}\n")
+    with pytest.raises(ValueError, match="3 fields in line 2"):
+        load_results(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds nothing, but must have"),
+        ("dataset,score\nA,1\n", "'dataset', 'score'.*lacks 'resample', 'method'"),
+        (",".join(RESULT_COLUMNS) + "\n", "holds no run"),
+        (
+            ",".join(RESULT_COLUMNS) + "\nA,0,mug,0,svm,high" + "," * 12 + "\n",
+            "'high' in column 'accuracy'",
+        ),
+    ],
+)
+def test_a_wrong_file_is_described(tmp_path, text, message):
+    path = tmp_path / "results.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_results(path)
+
+
+def test_a_published_file_needs_its_accuracies(tmp_path):
+    path = tmp_path / "ucr.csv"
+    path.write_text("dataset,method,accuracy,source\nA,DTW,,paper\n")
+    with pytest.raises(ValueError, match="no accuracy for 'DTW' on 'A'"):
+        load_published(path)
+
+
+def test_published_columns(published):
+    table = pd.DataFrame({"mug": [0.9, 0.7, 0.5]}, index=["A", "B", "X"])
+    joined = join_published(table, published)
+    assert list(joined) == ["mug", "TS2Vec (published)", "DTW (published)"]
+    # The first of two figures counts, and no figure is NaN.
+    assert joined["DTW (published)"].tolist() == pytest.approx(
+        [0.5, 0.5, NAN], nan_ok=True
+    )
+    chosen = join_published(table, load_published(published), ["ROCKET"])
+    assert list(chosen) == ["mug", "ROCKET (published)"]
+    with pytest.raises(ValueError, match="for 'HC2', only for 'TS2Vec', 'ROCKET'"):
+        join_published(table, [published], ["HC2"])
+
+
+def test_published_methods_are_all_joined_if_none_is_usual():
+    figures = pd.DataFrame({"dataset": ["A"], "method": ["HC2"], "accuracy": [0.9]})
+    table = pd.DataFrame({"mug": [0.9]}, index=["A"])
+    assert list(join_published(table, figures)) == ["mug", "HC2 (published)"]
+
+
+def section(report, start, end="\n#"):
+    return report[report.index(start) :].split(end, 1)[0]
+
+
+def test_report_tells_every_data_set_and_every_gap(write):
+    report = write_report(write(RUNS), groups={"easy": ["A", "D"], "none": ["Q"]})
+    svm = section(report, "## Classifier: svm", "## Classifier: logistic")
+    by_dataset = section(svm, "### Accuracy by data set")
+    for row in (
+        "| A | **0.850** ± 0.071 | 0.600 | 0.400 |",
+        "| B | **0.700** ± 0.000 | **0.700** | 0.400 |",
+        "| C | 0.550 ± 0.071 | **0.800** | 0.400 |",
+        "| D | **0.950** ± 0.071 | – | 0.400 |",
+    ):
+        assert row in by_dataset
+    # On A, B and C, which all three have: 1, 1.5, 2 and 2, 1.5, 1 and 3, 3, 3.
+    assert "3 of 4 data sets" in svm
+    assert "Left out: D (no raw)." in svm
+    summary = section(svm, "### Summary")
+    assert "mean on easy (1) | mean on none (0)" in summary
+    assert "| mug | 4 | 0.762 | 0.700 | 1.50 | 0.850 | – | 2.00 | 0.50 |" in summary
+    assert "| raw | 3 | 0.700 | 0.700 | 1.50 |" in summary
+    assert "| ed | 4 | 0.400 | 0.400 | 3.00 |" in summary
+    assert "| raw | 3 | 1 / 1 / 1 | +0.000 |" in svm
+    assert "- raw: D" in section(svm, "### Missing")
+    assert "TimeoutError: 600 s" in section(report, "## Failures")
+    classifiers = section(report, "## mug under each classifier")
+    assert "| svm | 4 | 0.762 | 0.762 | 1.25 |" in classifiers
+    assert "| logistic | 4 | 0.600 | 0.600 | 1.75 |" in classifiers
+    for told in (
+        "| mug | 0, 1 |",
+        "a box (",
+        "numpy 2.4 (",
+        "20 runs, of which 1 failed",
+    ):
+        assert told in report
+
+
+def test_report_tells_missing_seeds(write):
+    report = write_report(write([*RUNS, run("A", "mug", 0.9, seed=2)]))
+    missing = section(report, "### Missing")
+    assert "- mug on B: only 2 of 3 runs" in missing
+    assert "mug on A" not in missing
+
+
+def test_report_without_mug_compares_the_first(write):
+    report = write_report(write([run("A", "z", 0.9), run("A", "a", 0.8)]))
+    assert "Reference method: z." in report
+    assert "### z against each method" in report
+
+
+def test_report_of_failures_only(write, tmp_path):
+    path = write([failure("A", "mug", error="a | b\nc"), failure("A", "ed")])
+    report = write_report(path, output=tmp_path / "out")
+    assert "mug has no successful run" in report
+    assert "0 of 1 data sets" in report
+    assert "a \\| b c |" in report
+
+
+def test_report_with_published(write, published):
+    report = write_report(write(RUNS), published)
+    part = section(report, "### mug and published accuracies: ucr")
+    # Of A, B and C, DTW lacks C; mug .85, .7 against .8, .7 and .5, .5.
+    assert "Of the file's 4 data sets 3 were run." in part
+    assert "2 of 3 data sets" in part
+    assert "Left out: C (no DTW (published))." in part
+    assert "| mug | 0.775 | 1.25 |" in part
+    assert "| TS2Vec (published) | 0.750 | 1.75 |" in part
+    assert "| TS2Vec (published) | 3 | 1 / 1 / 1 | +0.000 |" in part
+    assert "| ROCKET (published) | 1 | 0.950 | 0.850 | 0 / 0 / 1 | -0.100 |" in part
+    assert "mean on ucr (3)" in report
+    sources = section(report, "## Sources of the published accuracies", "\x00")
+    assert "DTW on A (0.500, 0.600)" in sources
+    assert "not run: Z." in sources
+    assert "without published accuracies: D." in sources
+
+
+def test_published_figures_are_compared_as_printed(write, tmp_path):
+    path = tmp_path / "ucr.csv"
+    path.write_text("dataset,method,accuracy,source\nA,TNC,0.667,paper\n")
+    report = write_report(write([run("A", "mug", 2 / 3)]), path)
+    assert "| TNC (published) | 1 | 0 / 1 / 0 |" in report
+
+
+def test_group_names_must_differ(write, published):
+    with pytest.raises(ValueError, match="different names; found 'ucr', 'ucr'"):
+        write_report(write(RUNS), published, groups={"ucr": ["A"]})
+
+
+@pytest.fixture
+def callers_figures():
+    """Two figures of the caller, of which the first is the current one."""
+    numbers = [plt.figure().number for _ in range(2)]
+    plt.figure(numbers[0])
+    backend, size = mpl.get_backend(), mpl.rcParams["font.size"]
+    yield
+    assert plt.get_fignums() == numbers
+    assert plt.gcf().number == numbers[0]
+    assert not any(plt.figure(number).axes for number in numbers)
+    assert (mpl.get_backend(), mpl.rcParams["font.size"]) == (backend, size)
+    for number in numbers:
+        plt.close(number)
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("callers_figures")
+def test_report_writes_its_pictures(write, published, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aeon.visualisation", None)
+    folder = tmp_path / "new" / "report"
+    report = write_report(write(RUNS), published, folder)
+    assert (folder / "report.md").read_text(encoding="utf-8") == report
+    stems = ["scatter_svm", "scatter_svm_ucr", "scatter_logistic", "time_logistic"]
+    for stem in [*stems, "time_svm", "scatter_logistic_ucr"]:
+        assert is_png(folder / f"{stem}.png")
+        assert f"({stem}.png)" in report
+    assert "Average ranks: left out, as aeon is not installed." in report
+    assert "found 2 methods" in section(report, "## Classifier: logistic", "\n## ")
+
+
+def test_nothing_is_written_without_output(write, tmp_path):
+    path = write(RUNS)
+    before = set(tmp_path.rglob("*"))
+    assert "Pictures" not in write_report(path)
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("callers_figures")
+def test_critical_difference_diagram(tmp_path):
+    pytest.importorskip("aeon.visualisation")
+    draws = np.random.default_rng(0).uniform(size=(15, 4))
+    table = pd.DataFrame(draws, columns=["mug", "a", "b", "c"])
+    table.loc[0, "a"] = NAN
+    draw_critical_difference(table, tmp_path / "ranks.png", reference="mug")
+    assert is_png(tmp_path / "ranks.png")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"a": [0.1, 0.2], "b": [0.3, 0.2]}),
+        pd.DataFrame({"a": [0.1, NAN], "b": [NAN, 0.2], "c": [0.1, 0.2]}),
+        pd.DataFrame({"a": [0.1, 0.2], "b": [0.1, 0.2], "c": [0.1, 0.2]}),
+    ],
+    ids=["two methods", "nothing in common", "all equal"],
+)
+def test_no_diagram_of_nothing(table, tmp_path):
+    with pytest.raises(ValueError, match="needs three methods"):
+        draw_critical_difference(table, tmp_path / "ranks.png")
+
+
+@pytest.mark.usefixtures("callers_figures")
+def test_pictures_of_nothing_are_errors(tmp_path):
+    with pytest.raises(ValueError, match="no other method"):
+        draw_scatter_grid(pd.DataFrame({"a": [0.5]}), tmp_path / "a", reference="a")
+    with pytest.raises(ValueError, match="no method has both"):
+        draw_time_accuracy(pd.Series({"a": 1.0}), pd.Series({"b": 1.0}), tmp_path / "b")
+
+
+def test_crowded_labels_do_not_overlap(tmp_path, monkeypatch):
+    from mug_sklearn.benchmark import report_figures
+
+    boxes = []
+    placed = report_figures._extent_at
+
+    def recorded(label, place, renderer):
+        box = placed(label, place, renderer)
+        boxes[:] = [pair for pair in boxes if pair[0] is not label] + [(label, box)]
+        return box
+
+    monkeypatch.setattr(report_figures, "_extent_at", recorded)
+    names = [f"method {i}" for i in range(6)]
+    same = pd.Series(0.5, index=names)
+    draw_time_accuracy(same, same, tmp_path / "time.png")
+    assert len(boxes) == 6
+    for index, (_, box) in enumerate(boxes):
+        assert not box.count_overlaps([other for _, other in boxes[:index]])
