@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sktime
 
-from mug_sklearn.datasets import bundled_names, load_dataset
+from mug_sklearn.datasets import bundled_names, find_datasets, load_dataset
 
 BUNDLE = Path(sktime.__path__[0]) / "datasets" / "data"
 
@@ -177,3 +177,27 @@ def test_file_of_another_kind(tmp_path):
     path.write_text("1,2,3")
     with pytest.raises(ValueError, match=r"cannot read .*x\.csv.*expected a bundled"):
         load_dataset(path)
+
+
+def test_data_sets_of_a_folder_are_found(tmp_path, arrays):
+    (tmp_path / "ucr").mkdir()
+    (tmp_path / "Pair").mkdir()
+    np.savez(tmp_path / "ucr" / "Mine.npz", **arrays)
+    (tmp_path / "notes.txt").touch()
+    for folder, name in ((tmp_path / "Pair", "Pair"), (tmp_path, "Flat")):
+        for part in ("TRAIN", "TEST"):
+            write_ts(folder / f"{name}_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    found = find_datasets(tmp_path)
+    assert list(found) == ["Flat", "Mine", "Pair"]
+    assert [load_dataset(path).name for path in found.values()] == list(found)
+
+
+def test_folders_without_a_clear_answer(tmp_path, arrays):
+    assert find_datasets(None) == find_datasets(tmp_path) == {}
+    with pytest.raises(ValueError, match="no folder 'nowhere'"):
+        find_datasets("nowhere")
+    (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        np.savez(folder / "Twice.npz", **arrays)
+    with pytest.raises(ValueError, match=r"two data sets 'Twice': .* and .*Twice\.npz"):
+        find_datasets(tmp_path)

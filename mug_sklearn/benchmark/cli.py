@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..datasets import bundled_names, find_datasets
-from .methods import METHODS
+from .archive import download_datasets
+from .methods import METHODS, select_methods
 from .protocol import CLASSIFIERS
 from .report import write_report
 from .runner import run_benchmark
+
+_EPILOG = "\n".join(
+    [
+        "methods:",
+        *(f"  {name:24}{method.description}" for name, method in METHODS.items()),
+        f"\nclassifiers: {', '.join(CLASSIFIERS)}",
+        "\nthe report on what was run:\n"
+        "  python -m mug_sklearn benchmark report RESULTS.csv",
+    ]
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,9 +46,11 @@ def main(argv: Sequence[str]) -> int:
         return _report(argv[1:])
     args = _run_parser().parse_args(argv)
     try:
+        # First: a wrong name here should not wait for a download.
+        methods = select_methods(METHODS if args.methods == ["all"] else args.methods)
         n_failed = run_benchmark(
-            _sources(args.data, args.datasets),
-            list(METHODS) if args.methods == ["all"] else args.methods,
+            _sources(args.data, args.datasets, args.download),
+            methods,
             args.output,
             seeds=args.seeds,
             classifiers=args.classifiers,
@@ -48,7 +61,10 @@ def main(argv: Sequence[str]) -> int:
         print(f"mug_sklearn: error: {error}", file=sys.stderr)
         return 2
     if n_failed:
-        print(f"{n_failed} fits failed; {args.output} says why", file=sys.stderr)
+        print(
+            f"{n_failed} fits failed; the same command tries them again",
+            file=sys.stderr,
+        )
     return 1 if n_failed else 0
 
 
@@ -62,8 +78,12 @@ def _report(argv: Sequence[str]) -> int:
     return 0
 
 
-def _sources(folder: Path | None, wanted: Sequence[str]) -> dict[str, str]:
+def _sources(
+    folder: Path | None, wanted: Sequence[str], download: bool
+) -> dict[str, str]:
     """Name and source of each data set asked for."""
+    if download and (folder is None or wanted == ["all"]):
+        raise ValueError("--download needs --data and the names in --datasets")
     found = {name: str(path) for name, path in find_datasets(folder).items()}
     if wanted == ["all"]:
         if not found:
@@ -71,6 +91,9 @@ def _sources(folder: Path | None, wanted: Sequence[str]) -> dict[str, str]:
         return found
     known = {name: name for name in bundled_names()} | found
     missing = [name for name in wanted if name not in known]
+    if missing and download and folder is not None:
+        download_datasets(missing, folder)
+        return _sources(folder, wanted, download=False)
     if missing:
         raise ValueError(
             f"no data set {', '.join(missing)}; there are {', '.join(sorted(known))}"
@@ -89,11 +112,10 @@ class _Names(argparse.Action):
 def _run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mug_sklearn benchmark",
-        description="Runs methods on data sets and appends to a CSV file; what the "
-        "file already holds is not run again.",
-        epilog=f"methods: {', '.join(METHODS)}. classifiers: {', '.join(CLASSIFIERS)}. "
-        "Then: python -m mug_sklearn benchmark report RESULTS.csv "
-        "[--published FILE ...] [--output DIR].",
+        description="Runs methods on data sets and appends to a CSV file.\n"
+        "What the file already holds is not run again.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--data",
@@ -109,6 +131,11 @@ def _run_parser() -> argparse.ArgumentParser:
         default=["all"],
         metavar="NAME",
         help="names, or 'all' in the folder (default: all)",
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch those that the folder lacks from the UCR and UEA archives",
     )
     parser.add_argument(
         "--methods",

@@ -4,7 +4,7 @@ Every method reads the same panels. The peers of `aeon` take no gaps, and few of
 series of unequal length: `FilledPanel` prepares the series for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -109,15 +109,25 @@ class Method:
     make : callable
         Takes a seed and gives an unfitted estimator: a transformer from a panel to an
         embedding, or a classifier of panels.
+    description : str
+        What it is, in a few words.
     is_classifier : bool
         True where the estimator classifies by itself.
     is_random : bool
         False where all seeds give the same result; one seed is then run.
     needs_aeon : bool
         True where `aeon` must be installed.
+
+    Examples
+    --------
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.benchmark import Method
+    >>> Method(lambda seed: MUGTransformer(d_model=32, random_state=seed)).make(7)
+    MUGTransformer(d_model=32, random_state=7)
     """
 
     make: Callable[[int], Any]
+    description: str = ""
     is_classifier: bool = False
     is_random: bool = True
     needs_aeon: bool = False
@@ -167,17 +177,18 @@ def _nearest_neighbour(seed: int, distance: str) -> Any:
     )
 
 
-def _ablation(**parameters: Any) -> Method:
-    return Method(partial(_mug, **parameters))
+def _ablation(description: str, **parameters: Any) -> Method:
+    return Method(partial(_mug, **parameters), description)
 
 
-def _convolution_peer(name: str) -> Method:
-    return Method(partial(_convolution, name=name), needs_aeon=True)
+def _convolution_peer(name: str, description: str) -> Method:
+    return Method(partial(_convolution, name=name), description, needs_aeon=True)
 
 
-def _distance_peer(distance: str) -> Method:
+def _distance_peer(distance: str, description: str) -> Method:
     return Method(
         partial(_nearest_neighbour, distance=distance),
+        description,
         is_classifier=True,
         is_random=False,
         needs_aeon=True,
@@ -185,36 +196,56 @@ def _distance_peer(distance: str) -> Method:
 
 
 METHODS: dict[str, Method] = {
-    # MUG as it comes
-    "mug": Method(_mug),
-    # its granularities: TST; the coarse one; the coarse one without what is ours
-    "mug-fine": _ablation(granularity="fine"),
-    "mug-coarse": _ablation(granularity="coarse"),
-    "shapenet": _ablation(granularity="coarse", n_random_shapelets=0),
+    "mug": Method(_mug, "MUGTransformer as it comes"),
+    # its granularities
+    "mug-fine": _ablation("its fine encoder alone, TST", granularity="fine"),
+    "mug-coarse": _ablation("its coarse encoder alone", granularity="coarse"),
+    "shapenet": _ablation(
+        "its coarse encoder without the random shapelets",
+        granularity="coarse",
+        n_random_shapelets=0,
+    ),
     # what training, the bank and each choice of the paper contribute
-    "mug-untrained": _ablation(max_epochs=0),
-    "mug-no-bank": _ablation(n_random_shapelets=0),
-    "mug-no-token-retrieval": _ablation(token_retrieval_weight=0.0),
-    "mug-cross": _ablation(readout="cross"),
-    "mug-infonce": _ablation(loss="infonce"),
-    "mug-triplet": _ablation(loss="triplet"),
-    "mug-concat": _ablation(fusion="concat"),
-    "mug-maxpool": _ablation(fine_fusion="max"),
+    "mug-untrained": _ablation("no training", max_epochs=0),
+    "mug-no-bank": _ablation("no random shapelets", n_random_shapelets=0),
+    "mug-no-token-retrieval": _ablation(
+        "no hierarchical retrieval", token_retrieval_weight=0.0
+    ),
+    "mug-cross": _ablation("the paper's readout", readout="cross"),
+    "mug-infonce": _ablation("InfoNCE as loss", loss="infonce"),
+    "mug-triplet": _ablation("triplet loss", loss="triplet"),
+    "mug-concat": _ablation("granularities joined by concatenation", fusion="concat"),
+    "mug-maxpool": _ablation("timestamps merged by maximum", fine_fusion="max"),
     # peers
-    "raw": Method(_raw, is_random=False),
-    "catch22": Method(_catch22, is_random=False, needs_aeon=True),
-    "minirocket": _convolution_peer("MiniRocket"),
-    "multirocket": _convolution_peer("MultiRocket"),
-    "hydra": _convolution_peer("HydraTransformer"),
-    "rdst": Method(_rdst, needs_aeon=True),
-    "1nn-euclidean": _distance_peer("euclidean"),
-    "1nn-dtw": _distance_peer("dtw"),
+    "raw": Method(_raw, "the values themselves", is_random=False),
+    "catch22": Method(
+        _catch22, "22 summary statistics", is_random=False, needs_aeon=True
+    ),
+    "minirocket": _convolution_peer("MiniRocket", "random convolutions"),
+    "multirocket": _convolution_peer(
+        "MultiRocket", "random convolutions, four statistics of each"
+    ),
+    "hydra": _convolution_peer("HydraTransformer", "competing random convolutions"),
+    "rdst": Method(_rdst, "random dilated shapelets", needs_aeon=True),
+    "1nn-euclidean": _distance_peer("euclidean", "nearest neighbour"),
+    "1nn-dtw": _distance_peer("dtw", "nearest neighbour, full-window warping"),
 }
 """All methods by name."""
 
 
-def select_methods(names: list[str]) -> dict[str, Method]:
-    """The methods of these names.
+def select_methods(
+    methods: Sequence[str] | Mapping[str, Method],
+) -> dict[str, Method]:
+    """Give the methods of these names, or check that methods of one's own can run.
+
+    Parameters
+    ----------
+    methods : sequence of str, or mapping of str to Method
+        Names from `METHODS`, or methods of one's own.
+
+    Returns
+    -------
+    dict of str to Method
 
     Raises
     ------
@@ -222,16 +253,41 @@ def select_methods(names: list[str]) -> dict[str, Method]:
         If a name is unknown.
     ImportError
         If one needs `aeon`, which is not installed.
+
+    Examples
+    --------
+    >>> from mug_sklearn.benchmark.methods import select_methods
+    >>> list(select_methods(["mug", "raw"]))
+    ['mug', 'raw']
     """
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise ValueError(
-            f"unknown methods {', '.join(unknown)}; there are {', '.join(METHODS)}"
-        )
-    chosen = {name: METHODS[name] for name in names}
-    peers = [name for name, method in chosen.items() if method.needs_aeon]
-    if peers and find_spec("aeon") is None:
-        raise ImportError(
-            f"{', '.join(peers)} need aeon: pip install 'mug_sklearn[benchmark]'"
-        )
+    if isinstance(methods, Mapping):
+        chosen = dict(methods)
+    else:
+        unknown = [name for name in methods if name not in METHODS]
+        if unknown:
+            raise ValueError(
+                f"unknown methods {', '.join(unknown)}; there are {', '.join(METHODS)}"
+            )
+        chosen = {name: METHODS[name] for name in methods}
+    require_aeon([name for name, method in chosen.items() if method.needs_aeon])
     return chosen
+
+
+def require_aeon(what: Sequence[str]) -> None:
+    """Check that `aeon` is installed, if anything needs it.
+
+    Parameters
+    ----------
+    what : sequence of str
+        What needs it, for the message.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    if what and find_spec("aeon") is None:
+        raise ImportError(
+            f"aeon is not installed, but needed for {', '.join(what)}: "
+            'pip install "mug_sklearn[benchmark]"'
+        )

@@ -3,9 +3,10 @@
 import csv
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -79,7 +80,7 @@ def run_benchmark(
     n_jobs : int, default=1
         Processes, by joblib's current backend; each then computes on one thread.
     verbose : bool, default=True
-        Show a progress bar with the time left.
+        Show a progress bar with the time left, and in the end what failed.
 
     Returns
     -------
@@ -108,8 +109,7 @@ def run_benchmark(
     >>> failed, results["classifier"].tolist()
     (0, ['svm', 'svc'])
     """
-    chosen = dict(methods) if isinstance(methods, Mapping) else None
-    table = select_methods(list(methods)) if chosen is None else chosen
+    table = select_methods(methods)
     unknown = [name for name in classifiers if name not in CLASSIFIERS]
     if unknown or not classifiers:
         raise ValueError(
@@ -118,6 +118,8 @@ def run_benchmark(
     for name, value, least in (("seeds", seeds, 1), ("resamples", resamples, 0)):
         if value < least:
             raise ValueError(f"{name}={value}; at least {least} is accepted")
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0; processes, or -1 for one a core, are accepted")
     path = Path(output)
     sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     done = _prepare_file(path)
@@ -126,17 +128,21 @@ def run_benchmark(
         for name in sorted(datasets, key=lambda name: -sizes[name])
         for unit in _units(name, str(datasets[name]), table, seeds, resamples)
     ]
-    units = list(_undone(units, table, tuple(classifiers), done))
+    units = list(_undone(units, table, tuple(dict.fromkeys(classifiers)), done))
     single = n_jobs == 1
     work = (delayed(_run_unit)(unit, table[unit.method], single) for unit in units)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    n_failed = 0
+    failures = []
     with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
         for rows in parallel(work):
             _append(path, rows)
-            n_failed += any(row["error"] for row in rows)
+            failures += [row for row in rows if row["error"]][:1]
             progress.update()
-    return n_failed
+    if verbose:
+        for row in failures:
+            where = "{dataset}, resample {resample}, {method}, seed {seed}"
+            print(f"{where.format(**row)}: {row['error']}", file=sys.stderr)
+    return len(failures)
 
 
 def _size(data: Dataset) -> int:
@@ -196,7 +202,7 @@ def _run_unit(unit: _Unit, method: Method, keep_threads: bool) -> list[dict[str,
     try:
         data = resample_split(load_dataset(unit.source), unit.resample)
         common |= {"n_train": len(data.y_train), "n_test": len(data.y_test)}
-        with _bounded_threads(keep_threads):
+        with _threads(keep_threads, method.needs_aeon):
             if method.needs_aeon:
                 _warm_up(method)
             rows.extend(_measure(unit, method, data))
@@ -274,18 +280,24 @@ def _warm_up(method: Method) -> None:
 
 
 @contextmanager
-def _bounded_threads(keep: bool) -> Iterator[None]:
-    """One thread for each of several processes; a single one keeps what it has."""
-    if keep:
+def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
+    """One thread for each of several processes; a single one keeps what it has.
+
+    Both then have what they had before: some of aeon's transformers set the process'
+    threads and leave them so, which would slow down what runs next.
+    """
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        if uses_numba:
+            import numba  # only where aeon is
+
+            stack.callback(numba.set_num_threads, numba.get_num_threads())
+            if not keep:
+                numba.set_num_threads(1)
+        if not keep:
+            torch.set_num_threads(1)
+            stack.enter_context(threadpool_limits(1))
         yield
-        return
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _prepare_file(path: Path) -> set[tuple[str, ...]]:

@@ -1,0 +1,30 @@
+"""Two small data sets in a folder."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, length in (("A", 20), ("sub/B", 30)):
+        y = np.array(["u", "v"] * 10)
+        X = rng.normal(size=(20, 1, length)) + 2 * (y == "u")[:, None, None]
+        np.savez(folder / name, X_train=X, y_train=y, X_test=X[::-1], y_test=y[::-1])
+    return folder
+
+
+@pytest.fixture
+def datasets(folder):
+    return {"A": folder / "A.npz", "B": folder / "sub" / "B.npz"}
+
+
+@pytest.fixture
+def one_class(datasets):
+    """The data set A with training series of one class, which no SVC takes."""
+    with np.load(datasets["A"]) as content:
+        arrays = dict(content) | {"y_train": np.array(["u"] * 20)}
+    np.savez(datasets["A"], **arrays)
+    return {"A": datasets["A"]}

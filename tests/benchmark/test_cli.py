@@ -1,0 +1,152 @@
+"""The benchmark on the command line."""
+
+import re
+import socket
+import sys
+
+import pytest
+
+from mug_sklearn.__main__ import main
+from mug_sklearn.benchmark import METHODS, load_results
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "results.csv"
+
+
+@pytest.fixture
+def without_aeon(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aeon", None)  # as if it were not installed
+
+
+@pytest.fixture
+def connections(monkeypatch):
+    """Addresses to which a connection was attempted; none is made."""
+    attempted = []
+
+    def refuse(*address, **settings):
+        attempted.append(address)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return attempted
+
+
+def run(folder, output, *arguments):
+    arguments = ["--data", folder, *arguments, "--output", output]
+    return main(["benchmark", *map(str, arguments)])
+
+
+def test_it_runs_and_reports(folder, output, capsys):
+    arguments = ["--methods", "raw,mug-untrained", "--seeds", "1"]
+    assert run(folder, output, *arguments, "--classifiers", "svc", "ridge") == 0
+    results = load_results(output)
+    assert len(results) == 8
+    assert set(results["dataset"]) == {"A", "B"}
+    assert set(results["classifier"]) == {"svc", "ridge"}
+    capsys.readouterr()
+    assert main(["benchmark", "report", str(output)]) == 0
+    report = capsys.readouterr().out
+    assert "mug-untrained" in report
+    assert "| A " in report
+
+
+def test_bundled_sets_need_no_folder(output):
+    arguments = ["--datasets", "UnitTest", "--methods", "raw"]
+    assert main(["benchmark", *arguments, "--output", str(output)]) == 0
+    assert set(load_results(output)["dataset"]) == {"UnitTest"}
+
+
+@pytest.mark.usefixtures("one_class")
+def test_failures_are_listed_and_give_another_exit_code(folder, output, capsys):
+    assert run(folder, output, "--methods", "raw", "--classifiers", "svc") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert re.match("A, resample 0, raw, seed 0: ValueError: .*class", lines[-2])
+    assert lines[-1] == "1 fits failed; the same command tries them again"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--datasets", "A,X", "Y"], "no data set X, Y; there are A, .*UnitTest"),
+        (["--methods", "mug,nope"], "unknown methods nope; there are mug, "),
+        (["--classifiers", "nope"], ".*there are svm, svc"),
+        (["--seeds", "0"], "seeds=0"),
+        (["--data", "nowhere"], "no folder 'nowhere'"),
+        (["--download"], "--download needs --data and the names"),
+    ],
+)
+def test_errors_take_one_line_before_any_work(
+    folder, output, capsys, arguments, message
+):
+    assert run(folder, output, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.match(f"mug_sklearn: error: {message}", error)
+    assert not output.exists()
+
+
+def test_all_needs_a_folder(output, capsys):
+    assert main(["benchmark", "--output", str(output)]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("without_aeon")
+def test_peers_without_aeon_name_the_extra(folder, output, capsys):
+    assert run(folder, output, "--methods", "raw", "hydra", "rdst") == 2
+    message = capsys.readouterr().err
+    assert 'for hydra, rdst: pip install "mug_sklearn[benchmark]"' in message
+    assert not output.exists()
+    assert run(folder, output, "--methods", "raw") == 0
+
+
+class TestDownload:
+    def test_nothing_is_downloaded_unasked(self, folder, output, capsys, connections):
+        assert run(folder, output, "--datasets", "A", "Coffee") == 2
+        assert "no data set Coffee; there are A" in capsys.readouterr().err
+        assert connections == []
+
+    def test_names_that_no_archive_has(self, folder, output, capsys, connections):
+        assert run(folder, output, "--download", "--datasets", "Coffee", "Tee") == 2
+        assert "no data set Tee: neither" in capsys.readouterr().err
+        assert connections == []
+
+    def test_a_wrong_method_is_told_first(self, folder, output, capsys, connections):
+        names = ["--datasets", "Coffee", "--methods", "nope"]
+        assert run(folder, output, "--download", *names) == 2
+        assert "unknown methods nope" in capsys.readouterr().err
+        assert connections == []
+
+    def test_a_failed_download(self, folder, output, capsys, connections):
+        assert run(folder, output, "--download", "--datasets", "Coffee") == 2
+        assert "mug_sklearn: error: Could not download" in capsys.readouterr().err
+        assert connections
+        assert not output.exists()
+
+    def test_sets_at_hand_are_taken(self, folder, output, connections):
+        names = ["--datasets", "A", "UnitTest", "--methods", "raw"]
+        assert run(folder, output, "--download", *names) == 0
+        assert connections == []
+
+    @pytest.mark.usefixtures("without_aeon")
+    def test_it_needs_aeon(self, folder, output, capsys):
+        assert run(folder, output, "--download", "--datasets", "Coffee") == 2
+        assert "mug_sklearn[benchmark]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["benchmark", "--help"], ["benchmark report", "--download", *METHODS]),
+        (["benchmark", "report", "--help"], ["--published", "RESULTS.csv"]),
+        (["--help"], ["demo", "benchmark"]),
+    ],
+)
+def test_help(capsys, arguments, words):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert [word for word in words if word not in text] == []

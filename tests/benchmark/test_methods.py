@@ -1,0 +1,97 @@
+"""Every method on a panel with gaps, unequal lengths and several channels."""
+
+import numpy as np
+import pytest
+
+from mug_sklearn import MUGTransformer
+from mug_sklearn.benchmark.methods import METHODS, FilledPanel, select_methods
+
+
+def gappy_panel(n_series=12, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_series, 2, 40)).cumsum(axis=2)
+    X[:, :, 10:12] = np.nan
+    X[1, :, 25:] = np.nan
+    return X, np.array(["a", "b"] * (n_series // 2))
+
+
+def slowly_filled(train, test):
+    """Interpolation and filling up, value by value."""
+    lengths = [np.flatnonzero(~np.isnan(one).all(axis=0))[-1] + 1 for one in train]
+    width = max(lengths)
+    location, scale = np.nanmean(train, axis=(0, 2)), np.nanstd(train, axis=(0, 2))
+    filled = np.empty((len(test), test.shape[1], width))
+    for i, one in enumerate(test):
+        length = np.flatnonzero(~np.isnan(one).all(axis=0))[-1] + 1
+        for c in range(test.shape[1]):
+            values = (one[c, :length] - location[c]) / scale[c]
+            known = [t for t in range(length) if not np.isnan(values[t])]
+            for t in range(length):
+                before = max([k for k in known if k <= t], default=known[0])
+                after = min([k for k in known if k >= t], default=known[-1])
+                share = (t - before) / (after - before) if after > before else 0.0
+                values[t] = values[before] + share * (values[after] - values[before])
+            padding = np.full(width - length, values.mean())
+            filled[i, c] = np.concatenate((values, padding))
+    return filled
+
+
+def test_filling_is_its_definition():
+    train, test = gappy_panel()[0], gappy_panel(seed=1)[0]
+    test[2, 0, :3] = np.nan
+    test[3, 1, 38:] = np.nan
+    before = test.copy()
+    actual = FilledPanel().fit(train).transform(test)
+    np.testing.assert_allclose(actual, slowly_filled(train, test), atol=1e-12)
+    np.testing.assert_array_equal(test, before)
+
+
+def test_longer_series_are_cut_and_unobserved_channels_are_zero():
+    filled = FilledPanel().fit([np.ones((2, 5)), np.zeros((2, 4))])
+    longer = np.full((1, 2, 9), np.nan)
+    longer[0, 0] = 1.0
+    actual = filled.transform(longer)
+    assert actual.shape == (1, 2, 5)
+    assert (actual[0, 1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if name.startswith(("mug", "shapenet", "raw"))]
+)
+def test_methods_embed_panels_with_gaps(name):
+    X, _ = gappy_panel()
+    estimator = METHODS[name].make(0)
+    if isinstance(estimator, MUGTransformer):
+        estimator.set_params(max_epochs=min(1, estimator.max_epochs != 0))
+    embedding = np.asarray(estimator.fit(X).transform(X))
+    assert len(embedding) == len(X)
+    assert np.isfinite(embedding).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.needs_aeon])
+def test_peers_take_panels_with_gaps(name):
+    X, y = gappy_panel()
+    estimator = METHODS[name].make(0).fit(X, y)
+    if METHODS[name].is_classifier:
+        np.testing.assert_array_equal(estimator.predict(X), y)
+    else:
+        embedding = np.asarray(estimator.transform(X))
+        assert len(embedding) == len(X)
+        assert np.isfinite(embedding).all()
+
+
+def test_ablations_differ_from_mug_in_what_their_name_says():
+    default = METHODS["mug"].make(0).get_params()
+    for name in [n for n in METHODS if n.startswith("mug-")]:
+        changed = METHODS[name].make(0).get_params()
+        assert sum(default[key] != changed[key] for key in default) == 1, name
+
+
+def test_the_seed_arrives():
+    assert METHODS["mug"].make(3).random_state == 3
+
+
+def test_unknown_methods_are_named():
+    with pytest.raises(ValueError, match="unknown methods nope; there are mug"):
+        select_methods(["mug", "nope"])

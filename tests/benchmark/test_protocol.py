@@ -1,0 +1,67 @@
+"""The classifiers: the fast grid search against scikit-learn's."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVC
+
+from mug_sklearn.benchmark.protocol import CLASSIFIERS, GRID, GridSearchedSVC
+
+
+def assert_same_as_scikit_learn(X, y):
+    search = GridSearchCV(SVC(max_iter=100_000), {"C": [float(C) for C in GRID]}, cv=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X[:60], y[:60])
+    model = GridSearchedSVC().fit(X[:60], y[:60])
+    assert search.best_params_["C"] == model.C_
+    np.testing.assert_array_equal(model.predict(X[60:]), search.predict(X[60:]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_it_is_scikit_learns_grid_search(seed, n_classes):
+    X, y = make_classification(
+        90,
+        12,
+        n_informative=6,
+        n_classes=n_classes,
+        flip_y=0.2,
+        random_state=seed,
+    )
+    assert_same_as_scikit_learn(X, y)
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_each_fold_has_a_gamma_of_its_own(seed):
+    X, y = make_classification(90, 12, n_informative=6, flip_y=0.2, random_state=seed)
+    X[0] *= 30  # whether this series is in the fold decides its gamma
+    assert_same_as_scikit_learn(X, y)
+
+
+@pytest.mark.parametrize(("n_series", "n_classes"), [(49, 2), (60, 13)])
+def test_few_series_take_an_infinite_C(n_series, n_classes):
+    X = np.random.default_rng(0).normal(size=(n_series, 3))
+    y = np.arange(n_series) % n_classes
+    assert np.inf == GridSearchedSVC().fit(X, y).C_
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_smaller_than_the_folds_is_no_obstacle():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = np.array(["a"] * 29 + ["b"] * 29 + ["c"] * 2)
+    assert GridSearchedSVC().fit(X, y).predict(X).shape == (60,)
+
+
+def test_a_constant_embedding_is_no_obstacle():
+    y = np.arange(60) % 2
+    assert GridSearchedSVC().fit(np.zeros((60, 2)), y).score(np.zeros((60, 2)), y) > 0
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_learns(name):
+    X, y = make_classification(80, 6, class_sep=3.0, random_state=0)
+    assert CLASSIFIERS[name]().fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.8

@@ -1,0 +1,202 @@
+"""The runner: what is written, what is run again, and what fails."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from mug_sklearn import MUGTransformer
+from mug_sklearn.benchmark import Method, load_results, run_benchmark
+from mug_sklearn.benchmark.resampling import resample_split
+from mug_sklearn.datasets import load_dataset
+
+SMALL = {
+    "max_epochs": 1,
+    "n_random_shapelets": 8,
+    "n_shapelets": 3,
+    "embedding_dim": 8,
+    "d_model": 8,
+}
+
+
+def small(seed):
+    return MUGTransformer(random_state=seed, **SMALL)
+
+
+def broken(seed, message):
+    raise RuntimeError(message)
+
+
+def interrupted(seed):
+    raise KeyboardInterrupt
+
+
+def selfish(seed):
+    torch.set_num_threads(1)
+    return small(seed)
+
+
+METHODS = {"small": Method(small)}
+
+
+def run(datasets, output, methods=METHODS, **settings):
+    settings = {"seeds": 2, "classifiers": ["svc"], "verbose": False} | settings
+    return run_benchmark(datasets, methods, output, **settings)
+
+
+def test_every_pair_has_its_rows(datasets, tmp_path):
+    output = tmp_path / "new" / "results.csv"
+    assert run(datasets, output, classifiers=["svc", "ridge"]) == 0
+    results = load_results(output)
+    assert len(results) == 2 * 2 * 2
+    assert set(results["dataset"]) == {"A", "B"}
+    assert set(results["seed"]) == {"0", "1"}
+    assert (results["accuracy"] > 0.9).all()
+    assert (results["embedding_width"] == 8).all()
+    assert (results["n_train"] == 20).all()
+    for column in ("fit_seconds", "transform_seconds", "peak_memory_mb"):
+        assert (results[column] > 0).all()
+    assert results["versions"].str.contains("mug_sklearn=").all()
+
+
+def test_accuracy_is_the_pipelines(datasets, tmp_path):
+    run({"A": datasets["A"]}, tmp_path / "r.csv", resamples=1)
+    results = load_results(tmp_path / "r.csv").set_index(["resample", "seed"])
+    for resample in (0, 1):
+        data = resample_split(load_dataset(datasets["A"]), resample)
+        model = make_pipeline(small(1), SVC()).fit(data.X_train, data.y_train)
+        expected = model.score(data.X_test, data.y_test)
+        accuracy = results.loc[(str(resample), "1"), "accuracy"]
+        assert accuracy == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_rerun_does_only_what_is_left(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    run({"A": datasets["A"]}, output)
+    before = output.read_bytes()
+    run({"A": datasets["A"]}, output)
+    assert output.read_bytes() == before
+    run(datasets, output, seeds=3)
+    assert output.read_bytes().startswith(before)
+    assert len(load_results(output)) == 6
+
+
+def test_a_torn_line_is_run_again(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    run({"A": datasets["A"]}, output)
+    whole = output.read_text()
+    output.write_text(whole[:-30])
+    run({"A": datasets["A"]}, output)
+    results = load_results(output)
+    assert len(results) == 2
+    assert output.read_text().startswith(whole[: whole[:-1].rfind("\n") + 1])
+
+
+def test_a_failure_is_recorded_and_tried_again(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    methods = METHODS | {"other": Method(partial(broken, message="no\nluck"))}
+    assert run({"A": datasets["A"]}, output, methods, seeds=1) == 1
+    results = load_results(output).set_index("method")
+    assert results.loc["other", "error"] == "RuntimeError: no luck"
+    assert results.loc["small", "error"] == ""
+    assert run({"A": datasets["A"]}, output, {"other": METHODS["small"]}, seeds=1) == 0
+    assert (load_results(output)["error"] == "").all()
+
+
+def test_failures_are_listed_in_the_end(datasets, tmp_path, capsys):
+    methods = {"other": Method(partial(broken, message="no luck"))} | METHODS
+    assert run(datasets, tmp_path / "r.csv", methods, seeds=1, verbose=True) == 2
+    listed = [x for x in capsys.readouterr().err.splitlines() if "RuntimeError" in x]
+    assert sorted(listed) == [
+        f"{name}, resample 0, other, seed 0: RuntimeError: no luck" for name in "AB"
+    ]
+
+
+def test_every_classifier_of_a_failed_fit_has_its_row(one_class, tmp_path):
+    output = tmp_path / "r.csv"
+    assert run(one_class, output, seeds=1, classifiers=["svc", "ridge"]) == 1
+    results = load_results(output)
+    assert list(results["classifier"]) == ["svc", "ridge"]
+    assert results["error"].str.startswith("ValueError: ").all()
+
+
+def test_an_interrupt_leaves_a_file_to_go_on_from(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    sources = {"A": datasets["A"]}
+    with pytest.raises(KeyboardInterrupt):
+        run(sources, output, METHODS | {"stop": Method(interrupted)}, seeds=1)
+    before = output.read_bytes()
+    assert len(load_results(output)) == 1
+    assert run(sources, output, seeds=1) == 0
+    assert output.read_bytes() == before
+
+
+def test_a_method_that_sets_threads_sets_them_only_for_itself(datasets, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        methods = {"selfish": Method(selfish)}
+        run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aeon", None)  # as if it were not installed
+    methods = {"mine": Method(small, needs_aeon=True)}
+    with pytest.raises(ImportError, match=r'mine: pip install "mug_sklearn\[bench'):
+        run(datasets, tmp_path / "r.csv", methods)
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_processes_change_no_result(datasets, tmp_path):
+    run(datasets, tmp_path / "one.csv")
+    run(datasets, tmp_path / "two.csv", n_jobs=2)
+    key = ["dataset", "seed"]
+    one, two = (
+        load_results(tmp_path / name).set_index(key)["accuracy"].sort_index()
+        for name in ("one.csv", "two.csv")
+    )
+    assert one.equals(two)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"methods": ["nope"]}, "unknown methods nope"),
+        ({"classifiers": ["nope"]}, "there are svm"),
+        ({"classifiers": []}, "there are svm"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"resamples": -1}, "resamples=-1"),
+        ({"n_jobs": 0}, "n_jobs=0"),
+    ],
+)
+def test_wrong_arguments_stop_before_any_work(datasets, tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        run(datasets, tmp_path / "r.csv", **changed)
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_another_file_is_left_alone(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    output.write_text("something else\n")
+    with pytest.raises(ValueError, match="does not hold results"):
+        run(datasets, output)
+    assert output.read_text() == "something else\n"
+
+
+def test_resamples_keep_sizes_and_classes():
+    data = load_dataset("UnitTest")
+    again = resample_split(data, 1)
+    assert sorted(again.y_train) != list(again.y_train)
+    for part in ("y_train", "y_test"):
+        old, new = getattr(data, part), getattr(again, part)
+        assert len(old) == len(new)
+        assert abs(np.sum(old == old[0]) - np.sum(new == old[0])) <= 1
+    other = resample_split(data, 2)
+    assert not np.array_equal(again.X_train, other.X_train)
