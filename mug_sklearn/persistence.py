@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .nn.network import MUGConfig, MUGNetwork, build_network
-from .nn.readout import Readout
+from .nn.readout import BlockScaling, Readout
 
 
 def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
@@ -27,8 +27,7 @@ def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
     """Rebuild a network on the CPU, in evaluation mode."""
     network = build_network(config)
-    # A copy: the arrays may be a read-only memory map.
-    state = {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}
+    state = {name: _tensor(array) for name, array in arrays.items()}
     network.load_state_dict(state)
     return network.eval()
 
@@ -36,9 +35,16 @@ def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUG
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:
     """The readout's fields with arrays in place of tensors."""
     return {
-        "blocks": readout.blocks,
+        "scalings": {
+            name: {
+                "location": scaling.location.numpy().copy(),
+                "scale": scaling.scale.numpy().copy(),
+                "typical_square": scaling.typical_square,
+                "weight": scaling.weight,
+            }
+            for name, scaling in readout.scalings.items()
+        },
         "location": readout.location.numpy().copy(),
-        "scale": readout.scale.numpy().copy(),
         "axes": None if readout.axes is None else readout.axes.numpy().copy(),
     }
 
@@ -46,10 +52,20 @@ def readout_to_arrays(readout: Readout) -> dict[str, Any]:
 def readout_from_arrays(state: dict[str, Any]) -> Readout:
     """The readout that `readout_to_arrays` took apart."""
     return Readout(
-        blocks=tuple(state["blocks"]),
-        location=torch.from_numpy(np.array(state["location"])),
-        scale=torch.from_numpy(np.array(state["scale"])),
-        axes=None
-        if state["axes"] is None
-        else torch.from_numpy(np.array(state["axes"])),
+        scalings={
+            name: BlockScaling(
+                location=_tensor(scaling["location"]),
+                scale=_tensor(scaling["scale"]),
+                typical_square=float(scaling["typical_square"]),
+                weight=float(scaling["weight"]),
+            )
+            for name, scaling in state["scalings"].items()
+        },
+        location=_tensor(state["location"]),
+        axes=None if state["axes"] is None else _tensor(state["axes"]),
     )
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    # A copy: the array may be a read-only memory map.
+    return torch.from_numpy(np.array(array))

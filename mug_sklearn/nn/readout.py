@@ -1,10 +1,13 @@
 """Step 7: pooled blocks -> one embedding. Ours.
 
-Each block is standardised with fitted statistics, divided by the square root of its
-width and weighted, so that no block drowns another; then the whole is rotated onto its
-principal axes, cut to the embedding's width and mildly evened out.
+Each block is standardised with fitted statistics, brought towards unit length and
+weighted, so that neither a block nor a series drowns the others; then the whole is
+rotated onto its principal axes, cut to the embedding's width, mildly evened out, and
+turned so that all its dimensions have the same variance: standardising it once more
+changes nothing, where it would blow up the noise of minor principal axes.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +21,36 @@ BLOCK_WEIGHTS = {
     "fine": 0.1,
     "multi": 0.1,
 }
-SCALE_SHRINKAGE = 0.1
+SCALE_SHRINKAGE = 0.3
 WHITENING = 0.1
+
+
+@dataclass(frozen=True)
+class BlockScaling:
+    """Fitted scaling of one block.
+
+    Attributes
+    ----------
+    location, scale : float64 Tensor of shape (width,)
+    typical_square : float
+        Mean squared length of the standardised training series.
+    weight : float
+    """
+
+    location: Tensor
+    scale: Tensor
+    typical_square: float
+    weight: float
+
+    def __call__(self, block: Tensor) -> Tensor:
+        """Scale: (n, width) -> float64 (n, width).
+
+        A series far from all others comes to length `weight` at most; one near the
+        mean stays near it.
+        """
+        standardised = (block.cpu().double() - self.location) / self.scale
+        square = standardised.square().sum(dim=1, keepdim=True) + self.typical_square
+        return standardised * (self.weight * square.clamp(min=1e-300).rsqrt())
 
 
 @dataclass(frozen=True)
@@ -28,22 +59,21 @@ class Readout:
 
     Attributes
     ----------
-    blocks : tuple of str
-        Names of the blocks, in the order in which they are joined.
-    location, scale : float64 Tensor of shape (width,)
+    scalings : dict of str to BlockScaling
+        By the name of the block, in the order in which they are joined.
+    location : float64 Tensor of shape (width,)
+        Mean of the joined, scaled blocks.
     axes : float64 Tensor of shape (width, embedding width), or None
-        None leaves the standardised blocks as they are.
+        None leaves the scaled blocks as they are.
     """
 
-    blocks: tuple[str, ...]
+    scalings: dict[str, BlockScaling]
     location: Tensor
-    scale: Tensor
     axes: Tensor | None
 
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
-        joined = torch.cat([blocks[name] for name in self.blocks], dim=1)
-        embedding = (joined.cpu().double() - self.location) / self.scale
+        embedding = _join(self.scalings, blocks) - self.location
         if self.axes is not None:
             embedding = embedding @ self.axes
         return embedding.float()
@@ -57,34 +87,48 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     blocks : dict of str to Tensor of shape (n, width)
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
-        the standardised blocks themselves.
+        the scaled blocks themselves.
 
     Returns
     -------
     Readout
     """
-    locations, scales = [], []
-    for name, block in blocks.items():
-        values = block.cpu().double()
-        deviation = values.std(dim=0, correction=0)
-        # Few series make noisy deviations: pull them towards the block's typical one.
-        typical = deviation.square().mean().sqrt()
-        shrunk = deviation + SCALE_SHRINKAGE * typical
-        shrunk = torch.where(shrunk > 1e-9, shrunk, 1.0)
-        weight = BLOCK_WEIGHTS[name] / values.shape[1] ** 0.5
-        locations.append(values.mean(dim=0))
-        scales.append(shrunk / weight)
-    names = tuple(blocks)
-    location, scale = torch.cat(locations), torch.cat(scales)
+    scalings = {
+        name: _fit_scaling(block, BLOCK_WEIGHTS[name]) for name, block in blocks.items()
+    }
+    joined = _join(scalings, blocks)
+    location = joined.mean(dim=0)
     if embedding_dim is None:
-        return Readout(names, location, scale, None)
-    joined = torch.cat([blocks[name] for name in names], dim=1).cpu().double()
-    axes = _principal_axes((joined - location) / scale, embedding_dim)
-    return Readout(names, location, scale, axes)
+        return Readout(scalings, location, None)
+    axes, variance = _principal_axes(joined - location, embedding_dim)
+    return Readout(scalings, location, axes @ variance_evening_rotation(variance))
 
 
-def _principal_axes(centred: Tensor, embedding_dim: int) -> Tensor:
-    """Leading principal axes, scaled so that the embedding's mean variance is one."""
+def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
+    values = block.cpu().double()
+    location = values.mean(dim=0)
+    deviation = values.std(dim=0, correction=0)
+    # Few series make noisy deviations: pull them towards the block's typical one.
+    typical = deviation.square().mean().sqrt()
+    shrunk = deviation + SCALE_SHRINKAGE * typical
+    scale = torch.where(shrunk > 1e-9, shrunk, 1.0)
+    squares = ((values - location) / scale).square().sum(dim=1)
+    return BlockScaling(location, scale, float(squares.mean()), weight)
+
+
+def _join(scalings: dict[str, BlockScaling], blocks: dict[str, Tensor]) -> Tensor:
+    return torch.cat([scale(blocks[name]) for name, scale in scalings.items()], dim=1)
+
+
+def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor]:
+    """Leading principal axes, scaled so that the embedding's mean variance is one.
+
+    Returns
+    -------
+    axes : float64 Tensor of shape (width, kept)
+    variance : float64 Tensor of shape (kept,)
+        Of the training series along the scaled axes.
+    """
     n, width = centred.shape
     kept = max(1, min(embedding_dim, n - 1, width))
     # The smaller of the two product matrices has the same leading eigenvalues.
@@ -95,12 +139,51 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> Tensor:
     vectors = vectors.flip(1)[:, :kept]
     real = variance > variance[0] * 1e-9
     if not bool(real[0]) or variance[0] <= 0:
-        return torch.zeros(width, kept, dtype=centred.dtype, device=centred.device)
+        return centred.new_zeros(width, kept), centred.new_zeros(kept)
     axes = centred.T @ vectors if wide else vectors
     axes = axes / axes.norm(dim=0).clamp(min=1e-300)
     # An axis has no sign of its own: let its largest entry be positive.
     largest = axes.abs().argmax(dim=0)
-    axes = axes * axes[largest, torch.arange(kept, device=axes.device)].sign()
+    axes = axes * axes[largest, torch.arange(kept)].sign()
     stretch = torch.where(real, variance.clamp(min=1e-300) ** -WHITENING, 0.0)
-    mean_variance = (variance * stretch.square()).mean()
-    return axes * stretch / mean_variance.sqrt()
+    stretched = variance.clamp(min=0) * stretch.square()
+    mean_variance = stretched.mean()
+    return axes * (stretch / mean_variance.sqrt()), stretched / mean_variance
+
+
+def variance_evening_rotation(variance: Tensor) -> Tensor:
+    """Rotation after which uncorrelated dimensions all have their mean variance.
+
+    Pairs a dimension above the mean with one below it and turns the two until one has
+    the mean variance; the other is paired on.
+
+    Parameters
+    ----------
+    variance : float64 Tensor of shape (d,)
+        Descending.
+
+    Returns
+    -------
+    float64 Tensor of shape (d, d)
+        Orthogonal; ``(rotation.T * variance) @ rotation`` has a constant diagonal.
+
+    References
+    ----------
+    Chan and Li, "Diagonal Elements and Eigenvalues of a Real Symmetric Matrix",
+    Journal of Mathematical Analysis and Applications, 1983.
+    """
+    target = float(variance.mean())
+    values = variance.tolist()
+    unit = torch.eye(len(values), dtype=variance.dtype)
+    carried, direction = values[0], unit[0]
+    waiting = deque(range(1, len(values)))
+    finished = []
+    while waiting:
+        partner = waiting.pop() if carried > target else waiting.popleft()
+        gap = carried - values[partner]
+        share = min(max((carried - target) / gap, 0.0), 1.0) if gap else 0.0
+        cosine, sine = (1.0 - share) ** 0.5, share**0.5
+        finished.append(cosine * direction + sine * unit[partner])
+        direction = cosine * unit[partner] - sine * direction
+        carried += values[partner] - target
+    return torch.stack([*finished, direction], dim=1)

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from mug_sklearn.nn.readout import (
@@ -10,6 +13,7 @@ from mug_sklearn.nn.readout import (
     SCALE_SHRINKAGE,
     WHITENING,
     fit_readout,
+    variance_evening_rotation,
 )
 
 
@@ -19,32 +23,66 @@ def make_blocks(n=40):
     return {"bank": wide + 5, "multi": torch.randn(n, 6, generator=generator)}
 
 
-def standardised(blocks):
+def scaled(blocks):
     parts = []
     for name, block in blocks.items():
         values = block.double().numpy()
         deviation = values.std(axis=0)
         scale = deviation + SCALE_SHRINKAGE * np.sqrt(np.square(deviation).mean())
-        weight = BLOCK_WEIGHTS[name] / np.sqrt(values.shape[1])
-        parts.append((values - values.mean(axis=0)) / scale * weight)
-    return np.concatenate(parts, axis=1)
+        rows = (values - values.mean(axis=0)) / scale
+        typical = np.mean([row @ row for row in rows])
+        rows = np.stack([row / np.sqrt(row @ row + typical) for row in rows])
+        parts.append(BLOCK_WEIGHTS[name] * rows)
+    joined = np.concatenate(parts, axis=1)
+    return joined - joined.mean(axis=0)
 
 
-def test_without_rotation_blocks_are_standardised_and_weighted():
+def test_without_rotation_blocks_are_scaled_and_weighted():
     blocks = make_blocks()
     embedding = fit_readout(blocks, None)(blocks).numpy()
-    np.testing.assert_allclose(embedding, standardised(blocks), atol=1e-6)
+    np.testing.assert_allclose(embedding, scaled(blocks), atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [12, 40, 200])
-def test_rotation_is_pca_with_mild_whitening(n):
+def test_distances_are_those_of_pca_with_mild_whitening(n):
     blocks = make_blocks(n)
     embedding = fit_readout(blocks, 5)(blocks).numpy()
-    expected = PCA(5).fit_transform(standardised(blocks))
+    expected = PCA(5).fit_transform(scaled(blocks))
     expected = expected * expected.var(axis=0) ** -WHITENING
     expected /= np.sqrt(expected.var(axis=0).mean())
-    expected *= np.sign((expected * embedding).sum(axis=0))
-    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+    np.testing.assert_allclose(pdist(embedding), pdist(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [12, 40, 200])
+def test_every_dimension_has_mean_zero_and_variance_one(n):
+    blocks = make_blocks(n)
+    embedding = fit_readout(blocks, 8)(blocks).numpy()
+    np.testing.assert_allclose(embedding.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(embedding.var(axis=0), 1, atol=1e-4)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=1, max_size=30).map(
+        lambda values: sorted(values, reverse=True)
+    )
+)
+def test_rotation_evens_out_any_variances(values):
+    variance = torch.tensor(values, dtype=torch.float64)
+    rotation = variance_evening_rotation(variance)
+    identity = torch.eye(len(values), dtype=torch.float64)
+    torch.testing.assert_close(rotation.T @ rotation, identity)
+    turned = rotation.T @ torch.diag(variance) @ rotation
+    tolerance = 1e-9 * max(values[0], 1e-300)
+    assert (turned.diagonal() - variance.mean()).abs().max() <= tolerance
+
+
+def test_a_series_far_from_the_others_does_not_dominate():
+    blocks = make_blocks()
+    readout = fit_readout(blocks, None)
+    outlier = {name: 1e6 * block[:1] for name, block in blocks.items()}
+    most = sum(BLOCK_WEIGHTS[name] ** 2 for name in blocks) ** 0.5
+    assert readout(outlier).norm() < 2 * most
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
