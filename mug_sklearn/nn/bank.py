@@ -23,6 +23,8 @@ MAX_MIXED_CHANNELS = 6
 # that it was taken from, and a flat window is exactly flat.
 MARGIN = 1e-4
 FLAT = 1e-6
+# Responses computed at once: 2 MB in double precision.
+RESPONSE_VALUES = 2**18
 
 
 def dilations(n_timepoints: int) -> tuple[int, ...]:
@@ -136,15 +138,17 @@ class DilatedShapelets(nn.Module):
             A few training series.
         generator : torch.Generator
         """
-        response, known = self._responses(values, observed)
-        known = known.expand_as(response)
-        ordered = response.masked_fill(~known, torch.inf).transpose(0, 2).flatten(2)
-        ordered = ordered.sort(dim=-1).values  # (patterns, mixes, n * T), unknown last
-        count = known.transpose(0, 2).flatten(2).sum(dim=-1)
-        draw = torch.rand(count.shape, generator=generator).to(values.device)
-        position = (draw * (count - 1)).long().clamp(min=0)
-        quantile = ordered.gather(2, position.unsqueeze(-1)).squeeze(-1)
-        self.thresholds.copy_(torch.where(count > 0, quantile, 0.0).T + MARGIN)
+        windows, known = self._windows(values, observed)
+        count = known.sum(dim=(0, 2))  # (mixes,)
+        draw = torch.rand(self.thresholds.T.shape, generator=generator).T
+        position = (draw.to(values.device) * (count - 1)[:, None]).long().clamp(min=0)
+        for chunk in self._chunks(windows):
+            response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, T)
+            response = response.masked_fill(~known.unsqueeze(2), torch.inf)
+            ordered = response.permute(1, 2, 0, 3).flatten(2).sort(dim=2).values
+            quantile = ordered.gather(2, position[:, chunk].unsqueeze(2)).squeeze(2)
+            quantile = torch.where(count[:, None] > 0, quantile, 0.0)
+            self.thresholds[:, chunk] = quantile + MARGIN
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width).
@@ -155,49 +159,83 @@ class DilatedShapelets(nn.Module):
         opposite one. Shares and means run over the observed timepoints, and are
         rooted, so that rare matches count.
         """
-        response, known = self._responses(values, observed)
-        count = known.sum(dim=-1).clamp(min=1)  # (n, mixes, 1)
-        passes = (response > self.thresholds.unsqueeze(-1)) & known
-        prevalence = passes.sum(dim=-1) / count
+        windows, known = self._windows(values, observed)
+        # What is not observed answers NaN, which wins no comparison.
+        windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
+        pooled = []
+        for chunk in self._chunks(windows):
+            response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, T)
+            pooled.append(_pool_matches(response, self.thresholds[:, chunk, None]))
+        features = torch.cat(pooled, dim=3).flatten(2)  # (n, 3, mixes * patterns)
+        count = known.sum(dim=2).clamp(min=1)  # (n, mixes)
+        count = count.repeat_interleave(self.patterns.shape[1], dim=1)
+        return (features.clamp(min=0) / count.unsqueeze(1)).sqrt().flatten(1)
 
-        groups = response.unflatten(2, (-1, GROUP_SIZE))  # (n, mixes, groups, 8, T)
-        present = known.unsqueeze(2).squeeze(3).to(response.dtype)  # (n, mixes, 1, T)
-        strongest, nearest = groups.max(dim=3)
-        opposite = groups.min(dim=3).indices  # argmin is ten times slower here
-        empty = groups.new_zeros(groups.shape[:4])
-        strength = empty.scatter_add(3, nearest, strongest * present)
-        wins = empty.scatter_add(3, opposite, present.expand_as(strongest))
-        strength, wins = (x.flatten(2).clamp(min=0) / count for x in (strength, wins))
-        return torch.stack((prevalence, strength, wins), dim=1).sqrt().flatten(1)
+    def _chunks(self, windows: Tensor) -> Iterator[slice]:
+        """Slices of the patterns, in full groups, whose responses fit into a cache."""
+        n, n_mixes, _, n_timepoints = windows.shape
+        of_a_group = n * n_mixes * n_timepoints * GROUP_SIZE
+        size = max(1, RESPONSE_VALUES // of_a_group) * GROUP_SIZE
+        for start in range(0, self.patterns.shape[1], size):
+            yield slice(start, start + size)
 
-    def _responses(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Correlation of each pattern with the window around each timepoint.
+    def _windows(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """The centred window around each timepoint of each mixed signal.
 
         A window with gaps, or one that reaches past the ends, is centred on the mean
         of what is observed in it, and only that is compared.
 
         Returns
         -------
-        response : Tensor of shape (n, mixes, patterns, T)
-        known : bool Tensor of shape (n, mixes, 1, T)
+        windows : Tensor of shape (n, mixes, 9, T)
+            0 where nothing is observed.
+        known : bool Tensor of shape (n, mixes, T)
             True where the timepoint itself is observed.
         """
         weight = observed.to(values.dtype)
         signal = torch.einsum("mc,nct->nmt", self.mixing, values * weight)
         seen = (self.mixing != 0).to(values.dtype)
-        known = torch.einsum("mc,nct->nmt", seen, weight) > 0  # (n, mixes, T)
-        present = self._windows(known.to(values.dtype))  # (n, mixes, 9, T)
-        windows = self._windows(signal)
-        mean = windows.sum(dim=2, keepdim=True) / present.sum(
-            dim=2, keepdim=True
-        ).clamp(min=1)
-        centred = F.hardshrink((windows - mean) * present, FLAT)
-        return self.patterns @ centred, known.unsqueeze(2)
+        known = torch.einsum("mc,nct->nmt", seen, weight) > 0
+        present = self._unfold(known.to(values.dtype))  # (n, mixes, 9, T)
+        windows = self._unfold(signal)
+        n_present = present.sum(dim=2, keepdim=True).clamp(min=1)
+        mean = windows.sum(dim=2, keepdim=True) / n_present
+        return F.hardshrink((windows - mean) * present, FLAT), known
 
-    def _windows(self, signal: Tensor) -> Tensor:
+    def _unfold(self, signal: Tensor) -> Tensor:
         # (n, m, T) -> (n, m, 9, T): the 9 dilated timepoints centred at each timepoint
         reach = self.dilation * (PATTERN_LENGTH // 2)
         padded = F.pad(signal, (reach, reach))
         length = signal.shape[-1]
         taps = range(0, 2 * reach + 1, self.dilation)
         return torch.stack([padded[..., t : t + length] for t in taps], dim=2)
+
+
+def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:
+    """Sums over the observed timepoints: prevalence, strength of wins, opposite wins.
+
+    Parameters
+    ----------
+    response : Tensor of shape (n, mixes, patterns, T)
+        Full groups of patterns; NaN where nothing is observed.
+    thresholds : Tensor of shape (mixes, patterns, 1)
+
+    Returns
+    -------
+    Tensor of shape (n, 3, mixes, patterns)
+    """
+    # Comparisons write zeros and ones as numbers into one buffer, which is summed:
+    # many times faster than arg-maxima and scattered sums.
+    verdict = torch.empty_like(response)
+    prevalence = torch.gt(response, thresholds, out=verdict).sum(dim=3)
+
+    groups = response.unflatten(2, (-1, GROUP_SIZE))  # (n, mixes, groups, 8, T)
+    verdicts = verdict.view(groups.shape)
+    strongest = groups.amax(dim=3, keepdim=True)
+    weakest = groups.amin(dim=3, keepdim=True)
+    is_nearest = torch.eq(groups, strongest, out=verdicts)
+    strength = is_nearest.mul_(strongest.nan_to_num(nan=0.0)).sum(dim=4)
+    wins = torch.eq(groups, weakest, out=verdicts).sum(dim=4)
+    # In a flat window all patterns tie; it counts for the first.
+    wins[..., 1:] -= (strongest == weakest).sum(dim=4)
+    return torch.stack((prevalence, strength.flatten(2), wins.flatten(2)), dim=1)
