@@ -21,7 +21,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ._panel import Panel, as_array_if_tensor, is_list_of_series, series_from_list
+from ._panel import (
+    Panel,
+    StoredSeries,
+    as_array_if_tensor,
+    is_list_of_series,
+    is_stored,
+    series_from_list,
+)
 from .device import inference_dtype, one_cpu_thread, resolve_device
 from .nn.coarse import segment_scale
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
@@ -187,6 +194,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
     n_timepoints_i), of unequal length. torch tensors are taken as arrays. NaN is a
     missing value, at the end padding; missing values are masked, never filled in.
+    A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
+    (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
     **Paper and ours.** The encoders, fusion, retrieval task and loss are the paper's.
     Ours are the augmented views, patches, the bank of random shapelets, the weights
@@ -520,16 +529,23 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _read_panel(self, X: Any, reset: bool) -> Panel:
         """Turn `X` into a panel and check it against the fitted one."""
         X = as_array_if_tensor(X)
+        series: Any
         if is_list_of_series(X):
-            series: Any = series_from_list(X)
+            series = series_from_list(X)
             if reset:
                 self._fitted_on_table = False
                 self._fitted_width = max(one.shape[1] for one in series)
                 self.n_features_in_ = series[0].shape[0]
                 self.__dict__.pop("feature_names_in_", None)
+            n_channels = series[0].shape[0]
+        elif is_stored(X):
+            # The first row shows whether the rest will do.
+            first = np.array(X[:1]).reshape(-1, *X.shape[1:])
+            n_channels = self._read_array(first, reset).shape[1]
+            series = StoredSeries(X)
         else:
             series = self._read_array(X, reset)
-        n_channels = series[0].shape[0]
+            n_channels = series.shape[1]
         if not reset and n_channels != self.n_channels_in_:
             raise ValueError(
                 f"X has {n_channels} channels, but {type(self).__name__} was fitted "

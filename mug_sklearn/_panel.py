@@ -3,15 +3,18 @@
 A panel refers to the caller's data and hands out batches; it never copies the whole.
 """
 
+import math
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-CHUNK_VALUES = 2**22
+CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
 
 
@@ -33,12 +36,58 @@ class Batch:
     lengths: np.ndarray
 
 
+class StoredSeries:
+    """Series in a file or another store, of which only some are read at a time.
+
+    Parameters
+    ----------
+    store : array-like of shape (n, T) or (n, C, T)
+        Anything with ``shape``, ``dtype`` and ``__getitem__`` for slices of rows, such
+        as a numpy memory map, an HDF5 data set or a zarr array.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        n_series, *n_channels, n_timepoints = map(int, store.shape)
+        self.shape = (n_series, *(n_channels or [1]), n_timepoints)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Series `start` to `stop` as a float array of shape (stop - start, C, T).
+
+        Raises
+        ------
+        ValueError
+            Where one of them holds infinity.
+        """
+        rows = check_array(
+            np.array(self.store[start:stop]),
+            allow_nd=True,
+            ensure_all_finite="allow-nan",
+            dtype=[np.float64, np.float32],
+            input_name="X",
+        )
+        # Pages of a memory map would stay resident as long as there is memory.
+        mapped = getattr(self.store, "_mmap", None)
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+        return rows.reshape(len(rows), *self.shape[1:])
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Chosen series in this order, neighbours read at once."""
+        order = np.argsort(indices, kind="stable")
+        runs = np.split(order, np.flatnonzero(np.diff(indices[order]) != 1) + 1)
+        taken = np.empty((len(indices), *self.shape[1:]))
+        for run in runs:
+            taken[run] = self.read(int(indices[run[0]]), int(indices[run[-1]]) + 1)
+        return taken
+
+
 class Panel:
     """A collection of multivariate series of equal or unequal length.
 
     Parameters
     ----------
-    series : array of shape (n, C, T), or list of arrays of shape (C, T_i)
+    series : array (n, C, T), list of arrays (C, T_i), or StoredSeries
         Real numbers; NaN stands for a missing value, and at the end for padding.
 
     Attributes
@@ -50,13 +99,26 @@ class Panel:
         Length of the longest series, at least 1.
     """
 
-    def __init__(self, series: np.ndarray | list[np.ndarray]) -> None:
+    def __init__(self, series: np.ndarray | list[np.ndarray] | StoredSeries) -> None:
         self.series = series
-        self.n_series = len(series)
-        self.n_channels = int(series[0].shape[0])
-        self.lengths = np.concatenate(
-            [_observed_lengths(values) for _, values in self._chunks()]
-        )
+        if isinstance(series, list):
+            self.n_series, self.n_channels = len(series), int(series[0].shape[0])
+        else:
+            self.n_series, self.n_channels = series.shape[:2]
+        self._survey()
+
+    def _survey(self) -> None:
+        """One pass over the data for lengths, magnitudes and what is observed."""
+        lengths = []
+        self._channels_seen = np.zeros(self.n_channels, dtype=bool)
+        self._largest = np.zeros(self.n_channels)
+        for values in self._chunks():
+            lengths.append(_observed_lengths(values))
+            known = ~np.isnan(values)
+            self._channels_seen |= known.any(axis=(0, 2))
+            magnitude = np.abs(np.where(known, values, 0.0)).max(axis=(0, 2))
+            self._largest = np.maximum(self._largest, magnitude)
+        self.lengths = np.concatenate(lengths)
         self.n_timepoints = max(1, int(self.lengths.max()))
 
     def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
@@ -67,16 +129,12 @@ class Panel:
         location, scale : float64 array of shape (n_channels,)
             0 and 1 for a channel without values; scale 1 for a constant one.
         """
-        largest = np.zeros(self.n_channels)
-        for _, values in self._chunks():
-            magnitude = np.abs(np.where(np.isnan(values), 0.0, values))
-            largest = np.maximum(largest, magnitude.max(axis=(0, 2), initial=0.0))
         # Working relative to the largest magnitude, no square can overflow.
-        unit = np.where(largest > 0, largest, 1.0)
+        unit = np.where(self._largest > 0, self._largest, 1.0)
         count = np.zeros(self.n_channels)
         mean = np.zeros(self.n_channels)
         squares = np.zeros(self.n_channels)
-        for _, values in self._chunks():
+        for values in self._chunks():
             known = ~np.isnan(values)
             relative = np.where(known, values / unit[:, None], 0.0)
             size = known.sum(axis=(0, 2))
@@ -100,10 +158,7 @@ class Panel:
         series : bool array of shape (n_series,)
         channels : bool array of shape (n_channels,)
         """
-        seen = np.zeros(self.n_channels, dtype=bool)
-        for _, values in self._chunks():
-            seen |= (~np.isnan(values)).any(axis=(0, 2))
-        return self.lengths == 0, ~seen
+        return self.lengths == 0, ~self._channels_seen
 
     def batch(
         self, indices: np.ndarray, location: np.ndarray, scale: np.ndarray
@@ -132,22 +187,29 @@ class Panel:
     def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:
         if isinstance(self.series, np.ndarray):
             return np.asarray(self.series[indices, :, :width], dtype=np.float64)
+        if isinstance(self.series, StoredSeries):
+            return self.series.take(indices)[:, :, :width]
         padded = np.full((len(indices), self.n_channels, width), np.nan)
         for row, index in enumerate(indices):
             length = min(self.series[index].shape[1], width)
             padded[row, :, :length] = self.series[index][:, :length]
         return padded
 
-    def _chunks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def _chunks(self) -> Iterator[np.ndarray]:
         """Runs of consecutive series as float64 arrays of bounded size."""
-        if isinstance(self.series, np.ndarray):
-            size = max(1, CHUNK_VALUES // max(1, self.series[0].size))
-            for start in range(0, self.n_series, size):
-                chunk = self.series[start : start + size]
-                yield start, np.asarray(chunk, dtype=np.float64)
-        else:
-            for start, values in enumerate(self.series):
-                yield start, np.asarray(values, dtype=np.float64)[None]
+        series = self.series
+        if isinstance(series, list):
+            for values in series:
+                yield np.asarray(values, dtype=np.float64)[None]
+            return
+        size = max(1, CHUNK_VALUES // math.prod(series.shape[1:]))
+        for start in range(0, self.n_series, size):
+            stop = min(start + size, self.n_series)
+            if isinstance(series, StoredSeries):
+                chunk = series.read(start, stop)
+            else:
+                chunk = series[start:stop]
+            yield np.asarray(chunk, dtype=np.float64)
 
 
 def _observed_lengths(values: np.ndarray) -> np.ndarray:
@@ -168,6 +230,17 @@ def is_list_of_series(X: Any) -> bool:
         return True
     rows = all(isinstance(one, list | tuple) for one in X)
     return rows and len({len(one) for one in X}) > 1
+
+
+def is_stored(X: Any) -> bool:
+    """Whether `X` is a store to read from bit by bit, not an array in memory."""
+    if isinstance(X, np.ndarray):
+        return isinstance(X, np.memmap) and X.ndim in (2, 3)
+    is_table = hasattr(X, "iloc") or hasattr(X, "columns")
+    if is_table or issparse(X) or isinstance(X, torch.Tensor):
+        return False
+    has_rows = hasattr(X, "__getitem__") and hasattr(X, "dtype")
+    return has_rows and len(getattr(X, "shape", ())) in (2, 3)
 
 
 def as_array_if_tensor(X: Any) -> Any:

@@ -1,0 +1,88 @@
+"""Panels that are read from a store batch by batch."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mug_sklearn import MUGTransformer
+
+
+class Store:
+    """The least that a store offers: a shape, a dtype and slices of rows."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.most_rows = 0
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        self.most_rows = max(self.most_rows, len(self.array[rows]))
+        return self.array[rows].tolist()  # not even an array
+
+
+def small_mug():
+    return MUGTransformer(
+        max_epochs=1, n_random_shapelets=8, d_model=16, random_state=0
+    )
+
+
+@pytest.fixture(params=[(30, 25), (30, 2, 25)], ids=["2-D", "3-D"])
+def array(request):
+    X = np.random.default_rng(0).standard_normal(request.param).cumsum(axis=-1)
+    X[3, ..., 5:9] = np.nan
+    X[4, ..., 15:] = np.nan
+    return X
+
+
+def as_memory_map(array, folder):
+    np.save(folder / "X.npy", array)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_memory_map_gives_what_its_array_gives(array, dtype, tmp_path):
+    array = array.astype(dtype)
+    mapped = as_memory_map(array, tmp_path)
+    assert_array_equal(
+        small_mug().fit_transform(mapped), small_mug().fit_transform(array)
+    )
+
+
+def test_any_store_gives_what_its_array_gives(array):
+    fitted = small_mug().fit(array)
+    stored = small_mug().fit(Store(array))
+    assert_array_equal(stored.transform(Store(array)), fitted.transform(array))
+    assert stored.n_features_in_ == fitted.n_features_in_
+
+
+def test_an_integer_store(tmp_path):
+    X = np.random.default_rng(0).integers(0, 100, (10, 20))
+    mapped = as_memory_map(X, tmp_path)
+    assert_array_equal(small_mug().fit_transform(mapped), small_mug().fit_transform(X))
+
+
+def test_a_store_is_never_read_whole(monkeypatch):
+    monkeypatch.setattr("mug_sklearn._panel.CHUNK_VALUES", 200)
+    store = Store(np.random.default_rng(0).standard_normal((300, 20)))
+    small_mug().fit(store).transform(store)
+    # No more than a batch of inference.
+    assert store.most_rows <= 64
+
+
+def test_infinity_deep_inside_a_store_is_refused(array, tmp_path):
+    array[20, ..., 3] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        small_mug().fit(as_memory_map(array, tmp_path))
+
+
+def test_a_store_must_fit_the_fitted_panel(array, tmp_path):
+    mug = small_mug().fit(array)
+    other = array[..., :20] if array.ndim == 2 else array[:, :1]
+    with pytest.raises(ValueError, match=r"features|timepoints|channels"):
+        mug.transform(as_memory_map(other, tmp_path))
+
+
+def test_an_empty_store_is_refused():
+    with pytest.raises(ValueError, match="0 sample"):
+        small_mug().fit(Store(np.zeros((0, 20))))
