@@ -52,6 +52,7 @@ MOST_AUTO_STEPS = 1000
 READOUT_SERIES = 2048
 DISCOVERY_SERIES = 256
 CALIBRATION_SERIES = 32
+SAMPLE_VALUES = 2**20
 TRANSFORM_VALUES = 2**13
 LARGEST_TRANSFORM_BATCH = 64
 
@@ -713,7 +714,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         device: torch.device,
     ) -> tuple[Tensor, Tensor]:
         """Some training series as tensors, all if there are no more."""
-        size = min(n_series, panel.n_series)
+        affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
+        size = min(n_series, panel.n_series, max(1, affordable))
         rows = np.sort(rng.choice(panel.n_series, size, replace=False))
         batch = panel.batch(rows, self.location_, self.scale_)
         values, observed = (
