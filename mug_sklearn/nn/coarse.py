@@ -238,24 +238,22 @@ class CoarseEncoder(nn.Module):
         strongest, masks, scale_of, spans = [], [], [], []
         for index, scale in enumerate(self.scales):
             mask = cut_segments(values, observed, scale)[2]
-            start = torch.arange(mask.shape[1], device=values.device)
-            start = start * scale.stride * scale.pooling
-            span = torch.stack((start, start + scale.length), dim=1)
-            for first, end in span.tolist():
-                last = -(-end // self.patch_length)
-                inside = known[:, first // self.patch_length : last]
-                strongest.append(inside.amax(dim=1))
+            step = scale.stride * scale.pooling
+            for start in range(0, mask.shape[1] * step, step):
+                first = start // self.patch_length
+                last = -(-(start + scale.length) // self.patch_length)
+                strongest.append(known[:, first:last].amax(dim=1))
+                spans.append((start, start + scale.length))
+                scale_of.append(index)
             masks.append(mask)
-            spans.append(span)
-            scale_of.append(torch.full_like(start, index))
         mask = torch.cat(masks, dim=1)
         embedding = torch.stack(strongest, dim=1)  # (n, S, d)
         embedding = embedding.masked_fill(embedding.isinf(), 0.0)
         return Segments(
             self.norm(embedding),
             mask,
-            torch.cat(scale_of),
-            torch.cat(spans),
+            torch.tensor(scale_of, device=values.device),
+            torch.tensor(spans, device=values.device),
             features,
             feature_mask,
         )
