@@ -2,9 +2,10 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -23,13 +24,19 @@ from tqdm.auto import tqdm
 
 from ._panel import (
     Panel,
+    Reservoir,
     StoredSeries,
     as_array_if_tensor,
     is_list_of_series,
     is_stored,
     series_from_list,
 )
-from .device import inference_dtype, one_cpu_thread, resolve_device
+from .device import (
+    inference_dtype,
+    is_out_of_memory,
+    one_cpu_thread,
+    resolve_device,
+)
 from .nn.coarse import segment_scale
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
@@ -50,11 +57,17 @@ AUTO_STEPS = 100
 MOST_AUTO_STEPS = 1000
 # Statistics that are fitted after training look at no more series than this.
 READOUT_SERIES = 2048
+RESERVOIR_SERIES = 512
+RESERVOIR_VALUES = 2**22
 DISCOVERY_SERIES = 256
 CALIBRATION_SERIES = 32
 SAMPLE_VALUES = 2**20
-TRANSFORM_VALUES = 2**13
-LARGEST_TRANSFORM_BATCH = 64
+# Values and series in a batch of transform: what a CPU's caches hold, and what keeps
+# an accelerator busy.
+CPU_BATCH = (2**13, 64)
+ACCELERATOR_BATCH = (2**19, 512)
+
+Result = TypeVar("Result")
 
 
 class TokenRepresentation(NamedTuple):
@@ -181,6 +194,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         The mean loss of each epoch.
     n_iter_ : int
         Epochs done, a begun one counted.
+    n_series_seen_ : int
+        Series of the last `fit` and of the calls of `partial_fit` since.
     device_ : str
         Where the network is.
 
@@ -353,14 +368,66 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Where a parameter or the input is not acceptable. Like any other
             exception, KeyboardInterrupt included, it leaves the estimator as it was.
         """
+        with self._all_or_nothing():
+            self._fit(X, continued=self.warm_start and hasattr(self, "network_"))
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Go on training with further series, of a stream or of many files. Ours.
+
+        The first call is a `fit`; so is the standardisation of the channels, which
+        stays as it is. Later calls train on the new series alone, with
+        ``max_epochs="auto"`` in one pass. The shapelets and the readout are then
+        fitted anew, on a uniform sample of up to 512 of all series seen since the last
+        `fit`, which the estimator keeps. Embeddings from before a call therefore do
+        not compare with those after it.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            Series with the channels of the first call, in any form that the class
+            describes. Longer series than the first call's are taken.
+        y : None
+            Ignored; present by convention.
+
+        Returns
+        -------
+        self : MUGTransformer
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and where the network's shape would have to change. The estimator
+            is then left as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mug_sklearn import MUGTransformer
+        >>> mug = MUGTransformer(max_epochs=1, random_state=0)
+        >>> for seed in range(3):
+        ...     X = np.random.default_rng(seed).standard_normal((20, 30))
+        ...     mug = mug.partial_fit(X)
+        >>> mug.n_series_seen_
+        60
+        """
+        # scikit-learn checks the parameters on the first call only.
+        self._validate_params()
+        with self._all_or_nothing():
+            self._fit(X, continued=hasattr(self, "network_"), streaming=True)
+        return self
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take back all changes to the estimator if anything is raised inside."""
         before = dict(self.__dict__)
         try:
-            self._fit(X)
+            yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Embed each series.
@@ -387,9 +454,13 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         panel = self._read_panel(X, reset=False)
         _warn_of_unobserved(panel)
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
-        for rows, values, observed in self._batches(panel):
+
+        def embed(values: Tensor, observed: Tensor) -> np.ndarray:
             blocks = self.network_.pooled_blocks(values, observed)
-            embedding[rows] = self.readout_(blocks).numpy()
+            return self.readout_(blocks).numpy()
+
+        for rows, embedded in self._map_batches(embed, panel):
+            embedding[rows] = embedded
         return embedding
 
     def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:
@@ -422,10 +493,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         _warn_of_unobserved(panel)
         representations: dict[str, TokenRepresentation] = {}
         # The longest series come first, so the first batch has every token there is.
-        for rows, values, observed in self._batches(panel):
-            for name, (tokens, mask, spans) in self._token_arrays(
-                values, observed
-            ).items():
+        for rows, arrays in self._map_batches(self._token_arrays, panel):
+            for name, (tokens, mask, spans) in arrays.items():
                 if name not in representations:
                     shape = (panel.n_series, *mask.shape[1:])
                     representations[name] = TokenRepresentation(
@@ -457,10 +526,9 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.device_ = str(resolved)
         return self
 
-    def _fit(self, X: ArrayLike) -> None:
+    def _fit(self, X: ArrayLike, continued: bool, streaming: bool = False) -> None:
         device = resolve_device(self.device)
         seed = self._draw_seed()
-        continued = self.warm_start and hasattr(self, "network_")
         self._check_parameters()
         panel = self._read_panel(X, reset=not continued)
         config = self._make_config(panel, continued)
@@ -470,18 +538,35 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self.n_timepoints_in_ = panel.n_timepoints
             self.location_, self.scale_ = panel.channel_statistics()
         earlier_history = self.history_ if continued else []
+        typical = panel
+        if streaming:
+            typical, seed = self._sample_stream(panel, seed, continued)
+        else:
+            self.n_series_seen_ = panel.n_series
+            self.__dict__.pop("_reservoir", None)
+        plan = self._make_plan(panel, seed, one_pass=streaming and continued)
+        planned_batch_size = plan.batch_size
         with one_cpu_thread():
-            network = build_network(config)
-            if continued:
-                network.load_state_dict(self.network_.state_dict())
-            else:
-                initialise(network, torch.Generator().manual_seed(seed))
-            trainer = self._train(network, panel, seed, device)
+            while True:
+                network = build_network(config)
+                if continued:
+                    network.load_state_dict(self.network_.state_dict())
+                else:
+                    initialise(network, torch.Generator().manual_seed(seed))
+                try:
+                    trainer = self._train(network, panel, plan, device)
+                    break
+                except (MemoryError, RuntimeError) as error:
+                    if plan.batch_size < 4 or not is_out_of_memory(error):
+                        raise
+                    if plan.batch_size == planned_batch_size:
+                        _warn_of_memory(plan.batch_size, device)
+                    plan = plan.with_half_the_batch()
             network.eval()
-            self._fill_coarse(network, panel, seed, device, calibrate=not continued)
+            self._fill_coarse(network, typical, seed, device, calibrate=not continued)
             self.network_ = network.to(device, inference_dtype(device))
             self.config_, self.device_ = config, str(device)
-            self.readout_ = self._fit_readout(panel, seed)
+            self.readout_ = self._fit_readout(typical, seed)
         self.history_ = earlier_history + [
             epoch | {"epoch": epoch["epoch"] + len(earlier_history)}
             for epoch in trainer.history()
@@ -491,6 +576,23 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         axes = self.readout_.axes
         width = len(self.readout_.location) if axes is None else axes.shape[1]
         self._n_features_out = width
+
+    def _sample_stream(
+        self, panel: Panel, seed: int, continued: bool
+    ) -> tuple[Panel, int]:
+        """A sample of the whole stream, and a seed of this call's own."""
+        values = panel.n_channels * self.n_timepoints_in_
+        size = max(2, min(RESERVOIR_SERIES, RESERVOIR_VALUES // values))
+        earlier = getattr(self, "_reservoir", None) if continued else None
+        earlier = Reservoir() if earlier is None else earlier
+        rng = np.random.default_rng([seed, 4, earlier.n_seen])
+        self._reservoir = earlier.extended(panel, size, rng)
+        if continued:
+            self.n_series_seen_ += panel.n_series
+            seed = int(rng.integers(2**31 - 1))
+        else:
+            self.n_series_seen_ = panel.n_series
+        return Panel(self._reservoir.series), seed
 
     def _draw_seed(self) -> int:
         if self.random_state is None:
@@ -639,7 +741,11 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return sorted(timepoints)
 
     def _train(
-        self, network: MUGNetwork, panel: Panel, seed: int, device: torch.device
+        self,
+        network: MUGNetwork,
+        panel: Panel,
+        plan: TrainingPlan,
+        device: torch.device,
     ) -> Trainer:
         """Pretrain `network` in place."""
 
@@ -651,23 +757,27 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 torch.from_numpy(batch.lengths),
             )
 
-        trainer = Trainer(network, read_batch, self._make_plan(panel, seed), device)
+        trainer = Trainer(network, read_batch, plan, device)
         name = type(self).__name__
         with tqdm(
-            total=trainer.plan.n_steps, desc=name, unit="step", disable=not self.verbose
+            total=plan.n_steps, desc=name, unit="step", disable=not self.verbose
         ) as progress:
             for terms in trainer.run():
                 progress.update()
                 progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
         return trainer
 
-    def _make_plan(self, panel: Panel, seed: int) -> TrainingPlan:
+    def _make_plan(
+        self, panel: Panel, seed: int, one_pass: bool = False
+    ) -> TrainingPlan:
         n_series = panel.n_series
         batch_size = self.batch_size
         if isinstance(batch_size, str):
             batch_size = AUTO_BATCH_SIZE
         batch_size = min(batch_size, n_series)
-        if isinstance(self.max_epochs, str):
+        if isinstance(self.max_epochs, str) and one_pass:
+            n_steps = max(1, n_series // batch_size)
+        elif isinstance(self.max_epochs, str):
             growth = math.sqrt(max(1.0, n_series / 1000))
             n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
         else:
@@ -730,9 +840,11 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
         gathered: dict[str, list[Tensor]] = {}
         order = []
-        for rows, values, observed in self._batches(panel, chosen):
+        for rows, blocks in self._map_batches(
+            self.network_.pooled_blocks, panel, chosen
+        ):
             order.append(rows)
-            for name, block in self.network_.pooled_blocks(values, observed).items():
+            for name, block in blocks.items():
                 gathered.setdefault(name, []).append(block)
         if self.readout == "cross":
             gathered = {"multi": gathered["multi"]}
@@ -743,28 +855,43 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         }
         return fit_readout(blocks, self.embedding_dim)
 
-    def _batches(
-        self, panel: Panel, rows: np.ndarray | None = None
-    ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-        """Batches of bounded size in evaluation, longest series first.
+    def _map_batches(
+        self,
+        compute: Callable[[Tensor, Tensor], Result],
+        panel: Panel,
+        rows: np.ndarray | None = None,
+    ) -> Iterator[tuple[np.ndarray, Result]]:
+        """Results over batches of bounded size in evaluation, longest series first.
 
         Series of similar length share a batch, so that little padding is computed.
+        Where memory runs out, smaller batches are tried.
         """
         rows = np.arange(panel.n_series) if rows is None else rows
         rows = rows[np.argsort(-panel.lengths[rows], kind="stable")]
         device = torch.device(self.device_)
         dtype = inference_dtype(device)
+        n_values, most = CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+        affordable = most
         start = 0
-        with torch.inference_mode():
-            while start < len(rows):
-                longest = max(1, int(panel.lengths[rows[start]]))
-                size = TRANSFORM_VALUES // (longest * math.ceil(panel.n_channels / 8))
-                size = max(1, min(LARGEST_TRANSFORM_BATCH, size))
-                chosen = rows[start : start + size]
-                start += size
+        while start < len(rows):
+            longest = max(1, int(panel.lengths[rows[start]]))
+            size = n_values // (longest * math.ceil(panel.n_channels / 8))
+            chosen = rows[start : start + max(1, min(affordable, size))]
+            try:
                 batch = panel.batch(chosen, self.location_, self.scale_)
                 values = torch.from_numpy(batch.values).to(device, dtype)
-                yield chosen, values, torch.from_numpy(batch.observed).to(device)
+                observed = torch.from_numpy(batch.observed).to(device)
+                with torch.inference_mode():
+                    result = compute(values, observed)
+            except (MemoryError, RuntimeError) as error:
+                if len(chosen) == 1 or not is_out_of_memory(error):
+                    raise
+                if affordable == most:
+                    _warn_of_memory(len(chosen), device)
+                affordable = len(chosen) // 2
+                continue
+            start += len(chosen)
+            yield chosen, result
 
     def _token_arrays(
         self, values: Tensor, observed: Tensor
@@ -837,3 +964,12 @@ def _warn_of_unobserved(panel: Panel) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def _warn_of_memory(batch_size: int, device: torch.device) -> None:
+    warnings.warn(
+        f"Memory on device {str(device)!r} does not suffice for {batch_size} series at "
+        "once; smaller batches are used.",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -6,7 +6,7 @@ A panel refers to the caller's data and hands out batches; it never copies the w
 import math
 import mmap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -184,6 +184,14 @@ class Panel:
         values = np.where(observed, standardised, 0.0).astype(np.float32)
         return Batch(values, observed, lengths)
 
+    def take(self, indices: np.ndarray) -> list[np.ndarray]:
+        """Copies of some series, float64 arrays of shape (C, T_i) without padding."""
+        lengths = np.maximum(self.lengths[indices], 1)
+        padded = self._padded(indices, max(lengths, default=1))
+        return [
+            one[:, :length].copy() for one, length in zip(padded, lengths, strict=True)
+        ]
+
     def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:
         if isinstance(self.series, np.ndarray):
             return np.asarray(self.series[indices, :, :width], dtype=np.float64)
@@ -210,6 +218,46 @@ class Panel:
             else:
                 chunk = series[start:stop]
             yield np.asarray(chunk, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Reservoir:
+    """A uniform sample of all series of a stream.
+
+    Vitter, "Random Sampling with a Reservoir", ACM TOMS 1985, algorithm R.
+
+    Attributes
+    ----------
+    series : list of float64 arrays of shape (C, T_i)
+    n_seen : int
+        Series of the stream so far.
+    """
+
+    series: list[np.ndarray] = field(default_factory=list)
+    n_seen: int = 0
+
+    def extended(
+        self, panel: Panel, capacity: int, rng: np.random.Generator
+    ) -> "Reservoir":
+        """The sample after the series of `panel`; this one is left as it is.
+
+        Parameters
+        ----------
+        panel : Panel
+        capacity : int
+            Most series to keep.
+        rng : numpy Generator
+        """
+        place = self.n_seen + np.arange(panel.n_series)
+        drawn = rng.integers(0, place + 1)
+        slots = np.where(place < capacity, place, drawn)
+        # A later series takes the slot of an earlier one.
+        entering = {int(slot): row for row, slot in enumerate(slots) if slot < capacity}
+        rows = np.array(list(entering.values()), dtype=np.intp)
+        series = dict(enumerate(self.series))
+        series |= dict(zip(entering, panel.take(rows), strict=True))
+        kept = [series[slot] for slot in sorted(series)]
+        return Reservoir(kept, self.n_seen + panel.n_series)
 
 
 def _observed_lengths(values: np.ndarray) -> np.ndarray:

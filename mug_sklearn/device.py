@@ -1,4 +1,4 @@
-"""The one place that resolves devices."""
+"""The one place that knows devices: names, precision, threads, shortage of memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +49,20 @@ def inference_dtype(device: torch.device) -> torch.dtype:
     the batch, and an embedding must not. Accelerators compute in single precision.
     """
     return torch.float64 if device.type == "cpu" else torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the memory of a device, or the CPU's, ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch raises plain runtime errors on the CPU and on Apple's devices; the last is
+    # what oneDNN says.
+    shortages = (
+        "can't allocate memory",
+        "out of memory",
+        "could not create a primitive",
+    )
+    return any(shortage in str(error) for shortage in shortages)
 
 
 def _is_available(name: str) -> bool:

@@ -24,8 +24,9 @@ MAX_MIXED_CHANNELS = 6
 # that it was taken from, and a flat window is exactly flat.
 MARGIN = 1e-4
 FLAT = 1e-6
-# Responses computed at once: 2 MB in double precision.
+# Responses computed at once: on a CPU 2 MB in double precision.
 RESPONSE_VALUES = 2**18
+ACCELERATOR_RESPONSE_VALUES = 2**26
 CALIBRATION_TIMEPOINTS = 2**16
 
 
@@ -183,7 +184,9 @@ class DilatedShapelets(nn.Module):
         """Slices of the patterns, in full groups, whose responses fit into a cache."""
         n, n_mixes, _, n_timepoints = windows.shape
         of_a_group = n * n_mixes * n_timepoints * GROUP_SIZE
-        size = max(1, RESPONSE_VALUES // of_a_group) * GROUP_SIZE
+        on_cpu = windows.device.type == "cpu"
+        n_values = RESPONSE_VALUES if on_cpu else ACCELERATOR_RESPONSE_VALUES
+        size = max(1, n_values // of_a_group) * GROUP_SIZE
         for start in range(0, self.patterns.shape[1], size):
             yield slice(start, start + size)
 

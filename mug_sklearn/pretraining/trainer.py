@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ class TrainingPlan:
     def steps_per_epoch(self) -> int:
         """Full batches in a pass; each pass leaves out another remainder."""
         return max(1, self.n_series // self.batch_size)
+
+    def with_half_the_batch(self) -> "TrainingPlan":
+        """As many passes over the series in batches of half the size."""
+        return replace(self, batch_size=self.batch_size // 2, n_steps=2 * self.n_steps)
 
     @property
     def stop_window(self) -> int:

@@ -1,0 +1,91 @@
+"""What happens where memory runs out."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mug_sklearn._panel import Panel
+
+from .conftest import small_mug
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_training_goes_on_in_smaller_batches():
+    script = """
+        import resource
+        import warnings
+
+        import numpy as np
+        import torch
+
+        from mug_sklearn import MUGTransformer
+
+        torch.set_num_threads(1)
+        X = np.random.default_rng(0).standard_normal((256, 400)).cumsum(axis=1)
+        mug = MUGTransformer(max_epochs=1, n_random_shapelets=0, random_state=0)
+        mug.fit(X[:16])
+        with open("/proc/self/statm") as status:
+            used = int(status.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            mug.set_params(batch_size=256).fit(X)
+        print(mug.history_[0]["n_steps"], *[str(w.message) for w in caught], sep="|")
+    """
+    outcome = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    n_steps, *messages = outcome.stdout.strip().split("|")
+    assert int(n_steps) in (2, 4, 8, 16, 32)
+    assert messages == [
+        "Memory on device 'cpu' does not suffice for 256 series at once; smaller "
+        "batches are used."
+    ]
+
+
+def greedy(limit):
+    """A computation for which more than `limit` series are too many."""
+
+    def compute(values, observed):
+        if len(values) > limit:
+            np.empty(2**62, dtype=np.uint8)  # raises MemoryError
+        return values.clone()
+
+    return compute
+
+
+def test_transform_goes_on_in_smaller_batches(panel):
+    mug = small_mug().fit(panel)
+    with pytest.warns(UserWarning, match="does not suffice for 12 series") as caught:
+        parts = list(mug._map_batches(greedy(3), Panel(panel)))
+    assert len(caught) == 1
+    assert [len(rows) for rows, _ in parts] == [3, 3, 3, 3]
+    ((rows, whole),) = mug._map_batches(greedy(12), Panel(panel))
+    assert_array_equal(np.concatenate([part for _, part in parts]), whole)
+    assert_array_equal(np.concatenate([part for part, _ in parts]), rows)
+
+
+def test_one_series_too_many_is_an_error(panel):
+    mug = small_mug().fit(panel)
+    with (
+        pytest.warns(UserWarning, match="does not suffice"),
+        pytest.raises(MemoryError),
+    ):
+        list(mug._map_batches(greedy(0), Panel(panel)))
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(panel):
+    mug = small_mug().fit(panel)
+
+    def broken(values, observed):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        list(mug._map_batches(broken, Panel(panel)))

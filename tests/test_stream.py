@@ -1,0 +1,142 @@
+"""partial_fit: training on a stream of series."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from mug_sklearn._panel import Panel, Reservoir
+
+from .conftest import small_mug
+
+
+def stream(n_chunks, n_series=10, n_timepoints=30):
+    rng = np.random.default_rng(0)
+    shape = (n_chunks, n_series, 1, n_timepoints)
+    return list(rng.standard_normal(shape).cumsum(axis=3))
+
+
+def test_the_first_call_is_a_fit():
+    (chunk,) = stream(1)
+    streamed, fitted = small_mug().partial_fit(chunk), small_mug().fit(chunk)
+    assert_allclose(streamed.transform(chunk), fitted.transform(chunk), atol=1e-6)
+    assert streamed.history_ == fitted.history_
+
+
+def test_further_calls_go_on():
+    first, second, third = stream(3)
+    mug = small_mug(max_epochs="auto").partial_fit(first)
+    n_first = sum(epoch["n_steps"] for epoch in mug.history_)
+    weights = mug.network_.fine.embed.weight.clone()
+    location = mug.location_.copy()
+    mug.partial_fit(second).partial_fit(third)
+    assert mug.n_series_seen_ == 30
+    # One pass over each: a batch of eight of ten series.
+    assert sum(epoch["n_steps"] for epoch in mug.history_) == n_first + 2
+    assert mug.n_iter_ == len(mug.history_) == mug.history_[-1]["epoch"]
+    assert not (mug.network_.fine.embed.weight == weights).all()
+    assert_array_equal(mug.location_, location)
+
+
+def test_the_readout_is_fitted_on_the_whole_stream():
+    first, second = stream(2)
+    mug = small_mug(embedding_dim=None).partial_fit(first).partial_fit(second)
+    whole = mug.transform(np.concatenate((first, second)))
+    assert_allclose(whole.mean(axis=0), 0, atol=1e-4)
+    assert np.abs(mug.transform(second).mean(axis=0)).max() > 0.01
+
+
+def test_a_stream_is_repeatable():
+    chunks = stream(3)
+    embeddings = []
+    for _ in range(2):
+        mug = small_mug()
+        for chunk in chunks:
+            mug.partial_fit(chunk)
+        embeddings.append(mug.transform(chunks[0]))
+    assert_array_equal(*embeddings)
+
+
+def test_every_call_draws_views_of_its_own():
+    (chunk,) = stream(1)
+    mug = small_mug(learning_rate=1e-12).partial_fit(chunk)
+    losses = [mug.partial_fit(chunk).loss_curve_[-1] for _ in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_fit_starts_over():
+    first, second = stream(2)
+    mug = small_mug().partial_fit(first).partial_fit(second).fit(first)
+    assert mug.n_series_seen_ == 10
+    assert mug.n_iter_ == len(small_mug().fit(first).history_)
+    assert_array_equal(mug.transform(second), small_mug().fit(first).transform(second))
+
+
+def test_a_fit_can_be_followed_by_a_stream():
+    first, second = stream(2)
+    mug = small_mug().fit(first).partial_fit(second)
+    assert mug.n_series_seen_ == 20
+    assert np.isfinite(mug.transform(second)).all()
+
+
+def test_longer_series_and_gaps_may_come_later():
+    first, second = stream(2)
+    longer = [series.copy() for series in second]
+    longer[0] = np.concatenate((longer[0], longer[0]), axis=1)
+    longer[1][:, 5:9] = np.nan
+    mug = small_mug().partial_fit(first).partial_fit(longer)
+    assert np.isfinite(mug.transform(longer)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"d_model": 16}, "the network's shape of the last fit"),
+        ({"max_epochs": -1}, "max_epochs"),
+    ],
+)
+def test_a_refused_call_changes_nothing(change, message):
+    first, second = stream(2)
+    mug = small_mug().partial_fit(first)
+    expected = mug.transform(second)
+    unchanged = {name: mug.get_params()[name] for name in change}
+    with pytest.raises(ValueError, match=message):
+        mug.set_params(**change).partial_fit(second)
+    mug.set_params(**unchanged)
+    with pytest.raises(ValueError, match="2 channels"):
+        mug.partial_fit(np.concatenate((second, second), axis=1))
+    assert mug.n_series_seen_ == 10
+    assert_array_equal(mug.transform(second), expected)
+
+
+class TestReservoir:
+    @settings(max_examples=30, deadline=None)
+    @given(
+        sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6),
+        capacity=st.integers(1, 12),
+    )
+    def test_it_holds_distinct_series_of_the_stream(self, sizes, capacity):
+        rng = np.random.default_rng(0)
+        reservoir, start = Reservoir(), 0
+        for size in sizes:
+            numbers = np.arange(start, start + size, dtype=float)
+            before = [one.copy() for one in reservoir.series]
+            grown = reservoir.extended(Panel(numbers[:, None, None]), capacity, rng)
+            assert_array_equal(reservoir.series, before)
+            reservoir, start = grown, start + size
+        held = [float(one[0, 0]) for one in reservoir.series]
+        assert reservoir.n_seen == start
+        assert len(held) == len(set(held)) == min(capacity, start)
+        assert set(held) <= set(range(start))
+
+    def test_all_are_equally_likely(self):
+        rng = np.random.default_rng(0)
+        counts = np.zeros(12)
+        for _ in range(4000):
+            reservoir = Reservoir()
+            for chunk in np.split(np.arange(12.0), 4):
+                reservoir = reservoir.extended(Panel(chunk[:, None, None]), 3, rng)
+            counts[[int(one[0, 0]) for one in reservoir.series]] += 1
+        # Five standard deviations around 4000 * 3 / 12
+        assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.75)
