@@ -173,33 +173,41 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
     return squared.sum() / hidden.sum().clamp(min=1)
 
 
-def _mean_square_distance(anchor: Tensor, others: Tensor) -> Tensor:
-    return (others - anchor).square().mean(dim=1).mean()
+def mean_square_distances(points: Tensor) -> Tensor:
+    """Mean squared difference over the dimensions between all pairs: (n, d) -> (n, n).
 
-
-def _spread(points: Tensor) -> Tensor:
-    """Distance of the pair of points that is farthest apart."""
-    return (points[:, None] - points[None]).square().mean(dim=2).max()
+    Examples
+    --------
+    >>> import torch
+    >>> mean_square_distances(torch.tensor([[0.0, 0.0], [1.0, 3.0]]))
+    tensor([[0., 5.],
+            [5., 0.]])
+    """
+    square = points.square().mean(dim=1)
+    product = points @ points.T / points.shape[1]
+    return (square[:, None] + square - 2 * product).clamp(min=0)
 
 
 def cluster_triplet_loss(
-    anchor: Tensor, positives: Tensor, negatives: list[Tensor]
+    distances: Tensor, anchor: int, positives: np.ndarray, negatives: list[np.ndarray]
 ) -> Tensor:
     """ShapeNet's cluster-wise triplet loss of one cluster.
 
     ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, with
     ``D_ap`` and ``D_an`` the mean distance of the anchor from the positives and from
     the negatives, and spread the distance of the pair of one cluster that is farthest
-    apart, averaged over the clusters of the negatives. A distance is the mean of
-    squared differences over the embedding's dimensions.
+    apart, averaged over the clusters of the negatives.
 
     Parameters
     ----------
-    anchor : Tensor of shape (d,)
-    positives : Tensor of shape (n_positives, d)
-        Members of the anchor's cluster.
-    negatives : list of Tensor of shape (n_negatives_k, d)
-        Members of each other cluster.
+    distances : Tensor of shape (n, n)
+        Between all embeddings, from `mean_square_distances`.
+    anchor : int
+        Row of the anchor.
+    positives : int array of shape (n_positives,)
+        Rows of members of the anchor's cluster.
+    negatives : list of int arrays of shape (n_negatives_k,)
+        Rows of members of each other cluster.
 
     Returns
     -------
@@ -210,11 +218,22 @@ def cluster_triplet_loss(
     Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
-    ratio = torch.log1p(_mean_square_distance(anchor, positives)) - torch.log1p(
-        _mean_square_distance(anchor, torch.cat(negatives))
+    from_anchor = distances[anchor]
+    ratio = torch.log1p(from_anchor[positives].mean()) - torch.log1p(
+        from_anchor[np.concatenate(negatives)].mean()
     )
-    spread = torch.stack([_spread(members) for members in negatives]).mean()
-    return ratio + _spread(positives) + spread
+    values = distances.detach().cpu().numpy()
+    rows, columns = np.array(
+        [_farthest_pair(values, members) for members in (positives, *negatives)]
+    ).T
+    spreads = distances[rows, columns]
+    return ratio + spreads[0] + spreads[1:].mean()
+
+
+def _farthest_pair(distances: np.ndarray, members: np.ndarray) -> tuple[int, int]:
+    among = distances[np.ix_(members, members)]
+    row, column = np.unravel_index(among.argmax(), among.shape)
+    return int(members[row]), int(members[column])
 
 
 def segment_cluster_loss(
@@ -240,25 +259,22 @@ def segment_cluster_loss(
         0 where no two clusters with two members exist.
     """
     clusters = _nearest_first(embeddings, n_clusters, rng)
+    distances = mean_square_distances(embeddings)
     losses = []
     for index, members in enumerate(clusters):
         if len(members) < 2:
             continue
         n_positives = min(50, len(members) // 5 + 1)
         others = [
-            embeddings[rng.choice(other, min(n_positives, len(other)), replace=False)]
+            rng.choice(other, min(n_positives, len(other)), replace=False)
             for position, other in enumerate(clusters)
             if position != index
         ]
-        if not others:
-            continue
-        losses.append(
-            cluster_triplet_loss(
-                embeddings[members[0]],
-                embeddings[members[1 : 1 + n_positives]],
-                others,
+        if others:
+            positives = members[1 : 1 + n_positives]
+            losses.append(
+                cluster_triplet_loss(distances, int(members[0]), positives, others)
             )
-        )
     return torch.stack(losses).mean() if losses else embeddings.sum() * 0.0
 
 

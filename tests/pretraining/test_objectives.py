@@ -12,6 +12,7 @@ from mug_sklearn.pretraining.objectives import (
     TRIPLET_MARGIN,
     cluster_triplet_loss,
     infonce_loss,
+    mean_square_distances,
     reconstruction_loss,
     segment_cluster_loss,
     spearman_bce_loss,
@@ -135,20 +136,26 @@ def test_cluster_triplet_is_its_equation():
     ]
     expected = math.log((to_positive + 1) / (to_negative + 1))
     expected += spreads[0] + (spreads[1] + spreads[2]) / 2
-    actual = cluster_triplet_loss(anchor, positives, [near, far])
-    assert actual.item() == pytest.approx(expected, rel=1e-9)
-    assert torch.autograd.gradcheck(
-        lambda a, p, n, f: cluster_triplet_loss(a, p, [n, f]),
-        [x.requires_grad_() for x in (anchor, positives, near, far)],
-    )
+    points = torch.cat((anchor[None], positives, near, far))
+
+    def loss(points):
+        distances = mean_square_distances(points)
+        negatives = [np.arange(4, 9), np.arange(9, 11)]
+        return cluster_triplet_loss(distances, 0, np.arange(1, 4), negatives)
+
+    assert loss(points).item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(loss, points.requires_grad_())
 
 
 def test_collapse_is_no_optimum_of_the_cluster_triplet():
-    apart = [torch.full((3, 2), float(value)) for value in (0, 3, -3)]
-    collapsed = [torch.zeros(3, 2)] * 3
-    assert cluster_triplet_loss(
-        apart[0][0], apart[0], apart[1:]
-    ) < cluster_triplet_loss(collapsed[0][0], collapsed[0], collapsed[1:])
+    place = torch.tensor([0.0, 3.0, -3.0]).repeat_interleave(3)
+    apart, collapsed = (
+        cluster_triplet_loss(
+            mean_square_distances(points), 0, np.arange(1, 3), [[3, 4, 5], [6, 7, 8]]
+        )
+        for points in (place[:, None], torch.zeros(9, 1))
+    )
+    assert apart < collapsed
 
 
 def test_segment_clusters_pull_together_and_push_apart():
