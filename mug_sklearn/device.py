@@ -42,13 +42,21 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def inference_dtype(device: torch.device) -> torch.dtype:
+def inference_precision(device: torch.device, precision: str) -> str:
     """Precision in which a fitted network computes on `device`.
 
-    Double on the CPU: there the rounding of single precision depends on the size of
-    the batch, and an embedding must not. Accelerators compute in single precision.
+    "auto" means double on the CPU: there the rounding of single precision depends on
+    the size of the batch, and an embedding must not. Everything else is single.
     """
-    return torch.float64 if device.type == "cpu" else torch.float32
+    is_double = precision == "auto" and device.type == "cpu"
+    return "float64" if is_double else "float32"
+
+
+def trains_in_half_precision(device: torch.device, precision: str) -> bool:
+    """Whether a network is trained in bfloat16 on `device`."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bfloat16"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

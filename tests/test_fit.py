@@ -311,7 +311,8 @@ class TestTraining:
 
         panel = Series()
         panel.n_series = n_series
-        assert MUGTransformer()._make_plan(panel, seed=0).n_steps == n_steps
+        plan = MUGTransformer()._make_plan(panel, 0, torch.device("cpu"))
+        assert plan.n_steps == n_steps
 
     def test_warm_start_goes_on(self, panel):
         mug = small_mug(warm_start=True, max_epochs=2).fit(panel)

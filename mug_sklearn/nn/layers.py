@@ -62,7 +62,8 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         mean, variance = self.running_mean, self.running_variance
         if self.training:
-            weight = mask.unsqueeze(-1).to(tokens.dtype)
+            # In the precision of the weights, also where tokens have less.
+            weight = mask.unsqueeze(-1).to(self.weight.dtype)
             count = weight.sum()
             mean = (tokens * weight).sum(dim=(0, 1)) / count
             variance = ((tokens - mean).square() * weight).sum(dim=(0, 1)) / count

@@ -1,7 +1,7 @@
 """`MUGNetwork` wires the method step by step, in the paper's order."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,21 @@ class Granularities:
     fused: Tensor | None = None
     fused_mask: Tensor | None = None
     multi: Tensor | None = None
+
+    def to(self, dtype: torch.dtype) -> "Granularities":
+        """The same in another precision; masks stay masks."""
+        fine, fused, multi = (
+            tokens if tokens is None else tokens.to(dtype)
+            for tokens in (self.fine, self.fused, self.multi)
+        )
+        coarse = self.coarse
+        if coarse is not None:
+            coarse = replace(
+                coarse,
+                tokens=coarse.tokens.to(dtype),
+                features=coarse.features.to(dtype),
+            )
+        return replace(self, fine=fine, fused=fused, multi=multi, coarse=coarse)
 
 
 class MUGNetwork(nn.Module):

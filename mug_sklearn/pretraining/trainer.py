@@ -53,6 +53,11 @@ class TrainingPlan:
     tol : float
         Smallest relative improvement that counts.
     seed : int
+    half_precision : bool
+        Run the network in bfloat16 where torch's autocast finds it safe. The losses
+        and the weights stay in single precision.
+    compiled : bool
+        Let torch compile the network.
     """
 
     n_series: int
@@ -67,6 +72,8 @@ class TrainingPlan:
     n_iter_no_change: int
     tol: float
     seed: int
+    half_precision: bool = False
+    compiled: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -122,6 +129,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
+        self._forward = torch.compile(self.network) if plan.compiled else self.network
         self.read_batch = read_batch
         self.plan = plan
         self.device = device
@@ -217,7 +225,12 @@ class Trainer:
         rng : numpy Generator
         """
         plan = self.plan
-        tokens = self.network(views.values, views.observed, views.hidden)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=plan.half_precision
+        ):
+            tokens = self._forward(views.values, views.observed, views.hidden)
+        if plan.half_precision:
+            tokens = tokens.to(torch.float32)
         terms: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         if tokens.multi is not None and tokens.fused is not None:
