@@ -1,0 +1,1 @@
+"""Performance suite: ``python -m benchmarks`` measures, and writes the figures."""

@@ -1,0 +1,63 @@
+"""A training step and transform, with the operations and bytes that they need."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mug_sklearn.pretraining.trainer import Trainer
+
+from .conftest import SIZES, fitted, random_walks
+
+
+def count_flop(function):
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def parameter_bytes(network):
+    return sum(p.nbytes for p in network.state_dict().values())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_training_step(measure, size):
+    n_channels, n_timepoints = SIZES[size]
+    X = random_walks(8, n_channels, n_timepoints)
+    mug = fitted(X, n_random_shapelets=0, max_epochs=0)
+    network = mug.network_.float()
+    values = torch.from_numpy(((X - X.mean()) / X.std()).astype(np.float32))
+    observed = torch.ones_like(values, dtype=torch.bool)
+    lengths = torch.full((8,), n_timepoints)
+    plan = mug.set_params(max_epochs=1000, early_stopping=False)._make_plan(
+        mug._read_panel(X, reset=False), 0, torch.device("cpu")
+    )
+    trainer = Trainer(
+        network, lambda rows: (values, observed, lengths), plan, torch.device("cpu")
+    )
+    steps = trainer.run()
+    flop = count_flop(lambda: next(steps))
+    # Weights, their gradients and two moments of Adam are read and written.
+    measure(
+        lambda: next(steps),
+        rounds=30,
+        flop=flop,
+        bytes=8 * parameter_bytes(network) + 2 * values.nbytes,
+        precision="float32",
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_transform(measure, size):
+    n_series = 64
+    X = random_walks(n_series, *SIZES[size])
+    mug = fitted(X)
+    flop = count_flop(lambda: mug.transform(X))
+    measure(
+        lambda: mug.transform(X),
+        rounds=7,
+        flop=flop,
+        bytes=parameter_bytes(mug.network_) + X.nbytes,
+        precision="float64",
+        n_series=n_series,
+    )

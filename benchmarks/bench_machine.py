@@ -1,0 +1,33 @@
+"""What the machine can do: matrix products and copies."""
+
+import pytest
+import torch
+
+N = 1024
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("threads", ["one", "all"])
+def test_matrix_product(measure, one_thread, precision, threads):
+    if threads == "all":
+        torch.set_num_threads(torch.multiprocessing.cpu_count())
+    left, right = torch.randn(2, N, N, dtype=getattr(torch, precision))
+    measure(
+        lambda: left @ right,
+        rounds=15,
+        n_threads=torch.get_num_threads(),
+        flop=2 * N**3,
+    )
+
+
+@pytest.mark.parametrize("threads", ["one", "all"])
+def test_copy(measure, one_thread, threads):
+    if threads == "all":
+        torch.set_num_threads(torch.multiprocessing.cpu_count())
+    source, target = torch.zeros(2, 2**26)
+    measure(
+        lambda: target.copy_(source),
+        rounds=15,
+        n_threads=torch.get_num_threads(),
+        bytes=2 * source.nbytes,
+    )

@@ -1,0 +1,265 @@
+"""Tables of the figures in a results file of the suite."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def write_figures(results: Path, target: Path) -> None:
+    """Write the tables as markdown.
+
+    Parameters
+    ----------
+    results : Path
+        What pytest-benchmark wrote.
+    target : Path
+    """
+    content = json.loads(results.read_text())
+    # The raw times are many, and their statistics suffice.
+    for one in content["benchmarks"]:
+        one["stats"].pop("data", None)
+    results.write_text(json.dumps(content, indent=1) + "\n")
+    runs: Runs = {}
+    for one in content["benchmarks"]:
+        facts = one["extra_info"] | (one["params"] or {})
+        module = Path(one["fullname"].split("::")[0]).stem
+        key = f"{module}.{one['name'].split('[')[0]}"
+        runs.setdefault(key, []).append(facts | one["stats"])
+    machine = content["machine_info"]
+    cpu = machine.get("cpu", {}).get("brand_raw", machine["machine"])
+    sections = [
+        "# Measured figures",
+        f"{cpu}, {machine['system']}, Python {machine['python_version']}. Times are "
+        "medians with the range from the first to the third quartile; one thread "
+        "unless it says otherwise.",
+    ]
+    for build in (_machine, _floors, _growth, _peers, _fits, _soft_rank, _processes):
+        sections += build(runs)
+    target.write_text("\n\n".join(sections) + "\n")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _time(run: dict[str, Any], share: float = 1.0) -> str:
+    low, median, high = (1e3 * run[key] * share for key in ("q1", "median", "q3"))
+    return f"{median:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _rates(runs: Runs) -> dict[str, float]:
+    """Operations and bytes a second on one thread."""
+    rates = {
+        run["precision"]: run["flop"] / run["median"]
+        for run in runs.get("bench_machine.test_matrix_product", [])
+        if run["threads"] == "one"
+    }
+    for run in runs.get("bench_machine.test_copy", []):
+        if run["threads"] == "one":
+            rates["copy"] = run["bytes"] / run["median"]
+    return rates
+
+
+def _machine(runs: Runs) -> list[str]:
+    rows = [
+        (
+            f"matrix product, {run['precision']}",
+            run["n_threads"],
+            f"{run['flop'] / run['median'] / 1e9:.1f} GFLOP/s",
+        )
+        for run in runs.get("bench_machine.test_matrix_product", [])
+    ] + [
+        ("copy", run["n_threads"], f"{run['bytes'] / run['median'] / 1e9:.1f} GB/s")
+        for run in runs.get("bench_machine.test_copy", [])
+    ]
+    if not rows:
+        return []
+    return ["## The machine", _table(("what", "threads", "rate"), rows)]
+
+
+def _floors(runs: Runs) -> list[str]:
+    rates = _rates(runs)
+    rows = []
+    for key, name in (("training_step", "training step"), ("transform", "transform")):
+        for run in runs.get(f"bench_floor.test_{key}", []):
+            if run["precision"] not in rates or "copy" not in rates:
+                continue
+            floor = max(
+                run["flop"] / rates[run["precision"]], run["bytes"] / rates["copy"]
+            )
+            rows.append(
+                (
+                    f"{name}, {run['size']}",
+                    run["precision"],
+                    f"{run['flop'] / 1e9:.2f}",
+                    f"{run['bytes'] / 1e6:.1f}",
+                    f"{1e3 * floor:.3g}",
+                    _time(run),
+                    f"{floor / run['median']:.0%}",
+                )
+            )
+    if not rows:
+        return []
+    header = ("what", "precision", "GFLOP", "MB", "floor, ms", "measured, ms", "share")
+    return ["## Floors", _table(header, rows)]
+
+
+def _growth(runs: Runs) -> list[str]:
+    rows = []
+    for what in ("fit", "transform"):
+        measured = runs.get(f"bench_growth.test_{what}", [])
+        for axis in ("n_series", "n_timepoints", "n_channels"):
+            of_axis = sorted(
+                (run["size"], run["median"]) for run in measured if run["axis"] == axis
+            )
+            if len(of_axis) < 2:
+                continue
+            size, seconds = np.array(of_axis).T
+            slope = np.polyfit(np.log(size), np.log(seconds), 1)[0]
+            last = np.log(seconds[-1] / seconds[-2]) / np.log(size[-1] / size[-2])
+            times = ", ".join(f"{int(n):,}: {s:.3g}" for n, s in of_axis)
+            rows.append((what, axis, times, f"{slope:.2f}", f"{last:.2f}"))
+    if not rows:
+        return []
+    header = ("what", "axis", "seconds at each size", "slope", "slope at the end")
+    return [
+        "## Growth",
+        "Slopes are of log time against log size.",
+        _table(header, rows),
+    ]
+
+
+def _peers(runs: Runs) -> list[str]:
+    minirocket = {
+        run["size"]: run
+        for run in runs.get("bench_peers.test_transform_minirocket", [])
+    }
+    rows = []
+    for run in runs.get("bench_peers.test_transform_mug", []):
+        peer = minirocket.get(run["size"])
+        if peer is None:
+            continue
+        rows.append(
+            (
+                run["size"],
+                run["precision"],
+                _time(run, 1 / run["n_series"]),
+                _time(peer, 1 / peer["n_series"]),
+                f"{peer['median'] / run['median']:.2f}",
+            )
+        )
+    if not rows:
+        return []
+    header = (
+        "size",
+        "precision",
+        "MUG, ms a series",
+        "MiniRocket, ms",
+        "relative rate",
+    )
+    return ["## transform beside MiniRocket", _table(header, rows)]
+
+
+def _fits(runs: Runs) -> list[str]:
+    by_method: dict[str, dict[str, dict[str, Any]]] = {"mug": {}, "ts2vec": {}}
+    for run in runs.get("bench_peers.test_fit", []):
+        if "data_set" in run:
+            by_method[run["method"]][run["data_set"]] = run
+    mug, ts2vec = by_method["mug"], by_method["ts2vec"]
+    both = [name for name in mug if name in ts2vec]
+    if not both:
+        return []
+    rows = [
+        (
+            name,
+            f"{mug[name]['median']:.1f}",
+            f"{ts2vec[name]['median']:.1f}",
+            f"{mug[name]['median'] / ts2vec[name]['median']:.2f}",
+            f"{mug[name]['transform_ms_per_series']:.2f}",
+            f"{ts2vec[name]['transform_ms_per_series']:.2f}",
+            f"{_encoding_ratio(mug[name], ts2vec[name]):.2f}",
+            f"{mug[name]['accuracy']:.3f}",
+            f"{ts2vec[name]['accuracy']:.3f}",
+        )
+        for name in both
+    ]
+    fit_ratio = np.median([mug[n]["median"] / ts2vec[n]["median"] for n in both])
+    rate = np.median([_encoding_ratio(mug[n], ts2vec[n]) for n in both])
+    accuracy = [np.mean([m[n]["accuracy"] for n in both]) for m in (mug, ts2vec)]
+    rows.append(
+        (
+            "median; mean accuracy",
+            *("", "", f"{fit_ratio:.2f}"),
+            *("", "", f"{rate:.2f}"),
+            *(f"{a:.3f}" for a in accuracy),
+        )
+    )
+    header = (
+        "data set",
+        "fit, s: MUG",
+        "TS2Vec",
+        "ratio",
+        "transform, ms a series: MUG",
+        "TS2Vec",
+        "relative rate",
+        "accuracy: MUG",
+        "TS2Vec",
+    )
+    return ["## fit beside TS2Vec's reference code", _table(header, rows)]
+
+
+def _encoding_ratio(mug: dict[str, Any], ts2vec: dict[str, Any]) -> float:
+    return float(ts2vec["transform_ms_per_series"] / mug["transform_ms_per_series"])
+
+
+def _soft_rank(runs: Runs) -> list[str]:
+    measured = runs.get("bench_soft_rank.test_forward_and_backward", [])
+    if not measured:
+        return []
+    rows = [(run["version"], _time(run)) for run in measured]
+    title = "## Soft ranks of 512 x 320, forward and backward"
+    return [title, _table(("version", "ms"), rows)]
+
+
+def _processes(runs: Runs) -> list[str]:
+    sections = []
+    searches = {
+        run["n_jobs"]: run for run in runs.get("bench_processes.test_grid_search", [])
+    }
+    if 1 in searches:
+        rows = [
+            (jobs, _time(run), f"{searches[1]['median'] / run['median']:.2f}")
+            for jobs, run in searches.items()
+        ]
+        header = ("n_jobs", "ms", "speed-up")
+        sections += ["## Grid search", _table(header, rows)]
+    for run in runs.get("bench_processes.test_import", []):
+        text = f"`import mug_sklearn` takes {1e3 * run['seconds']:.0f} ms beyond"
+        sections += ["## Import", f"{text} torch and scikit-learn."]
+    rows = [
+        (f"{run['n_timepoints']:,}", f"{run['seconds']:.1f}", f"{run['peak_gb']:.2f}")
+        for run in runs.get("bench_processes.test_long_series", [])
+    ]
+    if rows:
+        header = ("timepoints", "transform of one, s", "peak of fit and transform, GB")
+        sections += ["## Long series", _table(header, rows)]
+    rows = [
+        (
+            f"{run['n_series']:,} x 1,000",
+            f"{run['gigabytes']:.2f}",
+            f"{run['fit_seconds']:.0f}",
+            f"{run['peak_gb']:.2f}",
+            f"{run['imported_gb']:.2f}",
+        )
+        for run in runs.get("bench_processes.test_memory_map", [])
+    ]
+    if rows:
+        header = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
+        sections += ["## Memory maps", _table(header, rows)]
+    return sections
