@@ -4,7 +4,10 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
 from numbers import Integral, Real
+from os import PathLike, fspath
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -44,8 +47,10 @@ from .nn.readout import Readout, fit_readout
 from .persistence import (
     network_from_arrays,
     network_to_arrays,
+    read_state,
     readout_from_arrays,
     readout_to_arrays,
+    write_state,
 )
 from .pretraining.discovery import discover_shapelets
 from .pretraining.trainer import Trainer, TrainingPlan
@@ -67,6 +72,8 @@ SAMPLE_VALUES = 2**20
 # an accelerator busy.
 CPU_BATCH = (2**13, 64)
 ACCELERATOR_BATCH = (2**19, 512)
+
+FITTED_STATE = ("network_", "readout_", "config_", "location_", "scale_", "device_")
 
 Result = TypeVar("Result")
 
@@ -545,6 +552,85 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         )
         return self
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted estimator to a file that holds no code.
+
+        It is a safetensors file: the arrays as its tensors, everything else as JSON in
+        its header.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Replaced where it exists; a failure leaves what was there.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            Where a parameter is an object that JSON has no form for, such as a
+            RandomState as `random_state`; set an int or None first.
+
+        See Also
+        --------
+        load : Reads it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from mug_sklearn import MUGTransformer
+        >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+        >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "model.safetensors"
+        ...     mug.save(path)
+        ...     loaded = MUGTransformer.load(path)
+        >>> bool((loaded.transform(X) == mug.transform(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        write_state(path, self.__getstate__())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read an estimator that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        MUGTransformer
+            Of the class that this is called on. One that was fitted on a device which
+            is not available here goes on on the CPU, with a warning.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where there is no such file.
+        ValueError
+            Where it is no whole file of `save`, or of a version with other parameters.
+        """
+        state = read_state(path)
+        names = set(cls().get_params(deep=False))
+        missing = sorted({*names, *FITTED_STATE} - set(state))
+        if missing:
+            raise ValueError(
+                f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
+                f"version of mug_sklearn than {version('mug_sklearn')}."
+            )
+        estimator = cls()
+        try:
+            estimator.__setstate__(state)
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
+            ) from error
+        return estimator
+
     def _fit(self, X: ArrayLike, continued: bool, streaming: bool = False) -> None:
         device = resolve_device(self.device)
         seed = self._draw_seed()
@@ -948,6 +1034,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if "network_" in state:
             state["network_"] = network_to_arrays(self.network_)
             state["readout_"] = readout_to_arrays(self.readout_)
+        if "_reservoir" in state:
+            state["_reservoir"] = asdict(self._reservoir)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -967,6 +1055,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         network = network_from_arrays(self.config_, state["network_"])
         self._place(network, device, self.precision_)
         self.readout_ = readout_from_arrays(state["readout_"])
+        if "_reservoir" in state:
+            self._reservoir = Reservoir(**state["_reservoir"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,16 +1,30 @@
-"""Fitted state as numpy arrays and back.
+"""Fitted state as numpy arrays and back, and both in a file that holds no code.
 
 A pickle of the estimator then holds no torch object: it loads on a machine without
 the device that it was trained on, and equal fits have equal states.
 """
 
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import torch
+from safetensors import SafetensorError, safe_open
 
+from .nn.coarse import SegmentScale
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
+
+HEADER = "mug_sklearn"
+FORMAT = 1
+RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
 def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
@@ -64,6 +78,134 @@ def readout_from_arrays(state: dict[str, Any]) -> Readout:
         location=_tensor(state["location"]),
         axes=None if state["axes"] is None else _tensor(state["axes"]),
     )
+
+
+def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
+    """Write a state to a safetensors file, all or nothing.
+
+    Arrays become tensors of the file, named by where they are in the state; the rest
+    is JSON in its header.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Replaced where it exists, once the new file is complete.
+    state : mapping of str to object
+        Arrays, numbers, strings, None, tuples, lists and dictionaries of these, and
+        the records of a network's shape.
+
+    Raises
+    ------
+    ValueError
+        Where the state holds something else; the message says where.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    content = _encoded(dict(state), "", arrays)
+    versions = {name: version(name) for name in ("mug_sklearn", "torch", "numpy")}
+    header = json.dumps({"format": FORMAT, "versions": versions, "state": content})
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    try:
+        safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
+        _give_usual_permissions(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what `write_state` wrote. Nothing in the file is executed.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        Where it is not such a file, not a whole one, or of another format.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
+    try:
+        with safe_open(path, framework="np") as file:
+            header = (file.metadata() or {}).get(HEADER)
+            if header is None:
+                raise ValueError(f"its header has no entry {HEADER!r}")
+            content = json.loads(header)
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                found = content.get("format") if isinstance(content, dict) else None
+                raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
+            state = _decoded(content.get("state"), file)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: its state "
+            f"is of type {type(state).__name__}"
+        )
+    return state
+
+
+def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON of a part of a state; its arrays are added to `arrays`."""
+
+    def inside(key: object) -> str:
+        return f"{place}.{key}" if place else str(key)
+
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        name = place if place not in arrays else f"{place}#{len(arrays)}"
+        arrays[name] = np.array(value, order="C")
+        return {"array": name}
+    if isinstance(value, np.ndarray):
+        return {"objects": _encoded(value.tolist(), place, arrays)}
+    if isinstance(value, list):
+        return [_encoded(one, inside(i), arrays) for i, one in enumerate(value)]
+    if isinstance(value, tuple):
+        return {"tuple": _encoded(list(value), place, arrays)}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {
+            "dict": {
+                key: _encoded(one, inside(key), arrays) for key, one in value.items()
+            }
+        }
+    if type(value).__name__ in RECORDS:
+        content = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {type(value).__name__: _encoded(content, place, arrays)}
+    raise ValueError(
+        f"{place}={value!r} cannot be saved; accepted are numbers, strings, None, "
+        "arrays, and tuples, lists and dictionaries of these."
+    )
+
+
+def _decoded(content: Any, file: Any) -> Any:
+    if isinstance(content, list):
+        return [_decoded(one, file) for one in content]
+    if not isinstance(content, dict):
+        return content
+    ((kind, inner),) = content.items()
+    if kind == "array":
+        return file.get_tensor(inner)
+    if kind == "objects":
+        return np.array(_decoded(inner, file), dtype=object)
+    if kind == "tuple":
+        return tuple(_decoded(inner, file))
+    if kind == "dict":
+        return {key: _decoded(one, file) for key, one in inner.items()}
+    return RECORDS[kind](**_decoded(inner, file))
+
+
+def _give_usual_permissions(path: str) -> None:
+    # Temporary files are for their owner alone; files of this process usually not.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

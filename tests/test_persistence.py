@@ -1,0 +1,246 @@
+"""save and load: everything comes back, and nothing else is accepted."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from safetensors import safe_open
+from sklearn.exceptions import NotFittedError
+
+import mug_sklearn.device
+from mug_sklearn import MUGTransformer
+from mug_sklearn.persistence import read_state, write_state
+
+from .conftest import small_mug
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+class Named(MUGTransformer):
+    """A subclass as users write them."""
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"granularity": "fine"},
+        {"granularity": "coarse", "segment_lengths": (3, 0.5)},
+        {"segment_lengths": [4, 0.25], "embedding_dim": None, "random_state": None},
+        {"readout": "cross", "fine_fusion": "max", "fusion": "concat"},
+        {"precision": "float32", "n_random_shapelets": np.int64(8)},
+    ],
+)
+def test_everything_comes_back(panel, path, parameters):
+    mug = small_mug(**parameters).fit(panel)
+    mug.save(path)
+    loaded = MUGTransformer.load(path)
+    assert loaded.get_params() == mug.get_params()
+    assert vars(loaded).keys() == vars(mug).keys()
+    assert loaded.history_ == mug.history_
+    assert loaded.config_ == mug.config_
+    assert_array_equal(loaded.transform(panel), mug.transform(panel))
+
+
+def test_training_goes_on_from_a_file(panel, path):
+    mug = small_mug(warm_start=True).fit(panel)
+    mug.save(path)
+    loaded = MUGTransformer.load(path)
+    assert_array_equal(
+        loaded.fit(panel).transform(panel), mug.fit(panel).transform(panel)
+    )
+
+
+def test_a_stream_goes_on_from_a_file(panel, path):
+    mug = small_mug().partial_fit(panel)
+    mug.save(path)
+    loaded = MUGTransformer.load(path)
+    for estimator in (mug, loaded):
+        estimator.partial_fit(panel[::-1])
+    assert loaded.n_series_seen_ == 24
+    assert_array_equal(loaded.transform(panel), mug.transform(panel))
+
+
+def test_column_names_and_widths_are_checked_as_before(table, path):
+    frame = pd.DataFrame(table).add_prefix("t")
+    small_mug().fit(frame).save(path)
+    loaded = MUGTransformer.load(path)
+    assert_array_equal(loaded.feature_names_in_, frame.columns)
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.transform(frame.add_prefix("other"))
+    with pytest.raises(ValueError, match="expecting 30 features"):
+        loaded.transform(table[:, :-1])
+
+
+def test_the_class_is_the_one_that_loads(panel, path):
+    small_mug().fit(panel).save(path)
+    assert type(Named.load(path)) is Named
+
+
+def test_the_file_is_safetensors_with_versions(panel, path):
+    small_mug().fit(panel).save(path)
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()["mug_sklearn"])
+        assert "network_.fine.embed.weight" in file.keys()  # noqa: SIM118
+    assert header["format"] == 1
+    assert set(header["versions"]) == {"mug_sklearn", "torch", "numpy"}
+
+
+def test_where_the_device_is_absent(panel, path, monkeypatch):
+    mug = small_mug().fit(panel)
+    expected = mug.transform(panel)
+    mug.device_ = "cuda"
+    mug.save(path)
+    monkeypatch.setattr(mug_sklearn.device, "_is_available", lambda name: False)
+    with pytest.warns(UserWarning, match="fitted on device 'cuda'"):
+        loaded = MUGTransformer.load(path)
+    assert loaded.device_ == "cpu"
+    assert_array_equal(loaded.transform(panel), expected)
+
+
+def test_unfitted(path):
+    with pytest.raises(NotFittedError):
+        small_mug().save(path)
+    assert not path.exists()
+
+
+def test_a_failed_save_leaves_the_file_alone(panel, path):
+    mug = small_mug().fit(panel)
+    mug.save(path)
+    before = path.read_bytes()
+    mug.random_state = np.random.RandomState(0)
+    with pytest.raises(ValueError, match=r"random_state=RandomState.* cannot be saved"):
+        mug.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_missing_folder_is_named(panel, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        small_mug().fit(panel).save(tmp_path / "nowhere" / "model")
+
+
+def test_a_missing_file_is_named(path):
+    with pytest.raises(FileNotFoundError, match="model"):
+        MUGTransformer.load(path)
+
+
+def header_of(state, file_format=1):
+    return {"mug_sklearn": json.dumps({"format": file_format, "state": state})}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "no entry 'mug_sklearn'"),
+        ({"mug_sklearn": "{"}, "no whole file"),
+        ({"mug_sklearn": "[]"}, "its format is None, and 1 is accepted"),
+        (header_of({"dict": {}}, 2), "its format is 2, and 1 is accepted"),
+        (header_of([]), "its state is of type list"),
+        (header_of({"eval": "1"}), "'eval'"),
+        (header_of({"array": "absent"}), "absent"),
+        (header_of({"MUGConfig": {"dict": {"depth": 3}}}), "depth"),
+        (
+            header_of({"dict": {}}),
+            "lacks batch_size, .*it was saved by another version",
+        ),
+    ],
+)
+def test_other_files_are_refused(path, metadata, message):
+    safetensors.numpy.save_file({"x": np.zeros(2)}, path, metadata=metadata)
+    with pytest.raises(ValueError, match=message) as caught:
+        MUGTransformer.load(path)
+    assert "model.safetensors" in str(caught.value)
+
+
+def test_a_pickle_is_refused(panel, path):
+    path.write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    with pytest.raises(ValueError, match="no whole file"):
+        MUGTransformer.load(path)
+
+
+def test_weights_of_another_shape_are_refused(panel, path):
+    mug = small_mug().fit(panel)
+    state = mug.__getstate__()
+    state["network_"]["fine.embed.weight"] = np.zeros((2, 2), dtype=np.float32)
+    write_state(path, state)
+    with pytest.raises(ValueError, match=r"fine\.embed\.weight"):
+        MUGTransformer.load(path)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(share=st.floats(0, 0.999))
+def test_a_truncated_file_is_refused(panel, path, share):
+    if not path.exists():
+        write_state(path, {"x": np.arange(1000.0)})
+    whole = path.read_bytes()
+    part = path.with_name("part")
+    part.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match="no whole file"):
+        read_state(part)
+
+
+def test_a_header_that_lies_about_its_length_is_refused(path):
+    path.write_bytes(struct.pack("<Q", 2**40) + b"{}")
+    with pytest.raises(ValueError, match="no whole file"):
+        read_state(path)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.text(max_size=5)
+    | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(state=st.dictionaries(st.text(min_size=1, max_size=4), values, max_size=4))
+def test_any_state_of_plain_values_comes_back(path, state):
+    write_state(path, state)
+    assert read_state(path) == state
+
+
+def test_places_with_equal_names_stay_apart(path):
+    state = {"a.b": np.zeros(1), "a": {"b": np.ones(1)}}
+    write_state(path, state)
+    back = read_state(path)
+    assert (back["a.b"], back["a"]["b"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((), 2.5, dtype=np.float32),
+        np.zeros((0, 3)),
+        np.arange(6).reshape(2, 3).T,
+        np.array([True, False]),
+        np.array(["a", "b"], dtype=object),
+    ],
+)
+def test_arrays_come_back(path, array):
+    write_state(path, {"x": array})
+    back = read_state(path)["x"]
+    assert back.dtype == array.dtype
+    assert_array_equal(back, array)
