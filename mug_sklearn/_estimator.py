@@ -53,6 +53,7 @@ from .persistence import (
     write_state,
 )
 from .pretraining.discovery import discover_shapelets
+from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
 AUTO_SEGMENT_LENGTHS = (0.2, 0.4, 0.6)  # ShapeNet
@@ -662,7 +663,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     trainer = self._train(network, panel, plan, device)
                     break
                 except (MemoryError, RuntimeError) as error:
-                    if plan.batch_size < 4 or not is_out_of_memory(error):
+                    together = self._ranks().size > 1
+                    if plan.batch_size < 4 or together or not is_out_of_memory(error):
                         raise
                     if plan.batch_size == planned_batch_size:
                         _warn_of_memory(plan.batch_size, device)
@@ -867,7 +869,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 torch.from_numpy(batch.lengths),
             )
 
-        trainer = Trainer(network, read_batch, plan, device)
+        trainer = Trainer(network, read_batch, plan, device, self._ranks())
         name = type(self).__name__
         with tqdm(
             total=plan.n_steps, desc=name, unit="step", disable=not self.verbose
@@ -876,6 +878,10 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 progress.update()
                 progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
         return trainer
+
+    def _ranks(self) -> Ranks:
+        """The processes that train together; never more because of the environment."""
+        return Ranks()
 
     def _make_plan(
         self, panel: Panel, seed: int, device: torch.device, one_pass: bool = False

@@ -262,13 +262,13 @@ class CoarseEncoder(nn.Module):
 def cluster(
     points: np.ndarray, n_clusters: int, n_iter: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """k-means from random members; a cluster that falls empty keeps its centroid.
+    """k-means from random distinct members; an empty cluster keeps its centroid.
 
     Parameters
     ----------
     points : float64 array of shape (n_points, d)
     n_clusters : int
-        At most `n_points`.
+        Fewer are made where there are fewer distinct points.
     n_iter : int
         Lloyd iterations.
     rng : numpy Generator
@@ -277,9 +277,13 @@ def cluster(
     -------
     label : int array of shape (n_points,)
     distance : array of shape (n_points,)
-        From the point to its centroid.
+        From the point to its centroid, to six decimals: where two are equally near,
+        such as in a cluster of two, rounding must not decide.
     """
-    centroids = points[rng.choice(len(points), n_clusters, replace=False)]
+    # Between equal centroids rounding would decide.
+    _, first = np.unique(np.round(points, 6), axis=0, return_index=True)
+    n_clusters = min(n_clusters, len(first))
+    centroids = points[rng.choice(np.sort(first), n_clusters, replace=False)]
     for _ in range(n_iter):
         label, _ = vq(points, centroids, check_finite=False)
         member = (label == np.arange(n_clusters)[:, None]).astype(points.dtype)
@@ -287,7 +291,7 @@ def cluster(
         means = member @ points / np.maximum(size, 1)
         centroids = np.where(size > 0, means, centroids)
     label, distance = vq(points, centroids, check_finite=False)
-    return label, distance
+    return label, distance.round(6)
 
 
 def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:

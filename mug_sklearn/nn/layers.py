@@ -4,6 +4,8 @@ Shape letters used in this package: n series, C channels, T timepoints, F fine t
 S segments (coarse tokens), d = d_model. A token mask is True where a token counts.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,17 +40,23 @@ def patches(series: Tensor, patch_length: int) -> Tensor:
     return padded.transpose(1, 2).flatten(start_dim=2)
 
 
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 class MaskedBatchNorm(nn.Module):
     """BatchNorm over the tokens that count.
 
     TST normalises over (batch, time) in place of LayerNorm. Ours: padding takes no
     part in the statistics, and the running statistics start as a plain average, so
-    that they are unbiased after a handful of steps.
+    that they are unbiased after a handful of steps. `sum_over_processes` is replaced
+    where several processes train together, each with a share of the batch.
     """
 
     running_mean: Tensor
     running_variance: Tensor
     n_batches: Tensor
+    sum_over_processes: Callable[[Tensor], Tensor] = staticmethod(_unchanged)
 
     def __init__(self, d_model: int, momentum: float = 0.1) -> None:
         super().__init__()
@@ -64,9 +72,11 @@ class MaskedBatchNorm(nn.Module):
         if self.training:
             # In the precision of the weights, also where tokens have less.
             weight = mask.unsqueeze(-1).to(self.weight.dtype)
-            count = weight.sum()
-            mean = (tokens * weight).sum(dim=(0, 1)) / count
-            variance = ((tokens - mean).square() * weight).sum(dim=(0, 1)) / count
+            total = self.sum_over_processes
+            count = total(weight.sum())
+            mean = total((tokens * weight).sum(dim=(0, 1))) / count
+            squares = ((tokens - mean).square() * weight).sum(dim=(0, 1))
+            variance = total(squares) / count
             self._update(mean.detach(), variance.detach())
         scale = self.weight * torch.rsqrt(variance + 1e-5)
         return (tokens - mean) * scale + self.bias

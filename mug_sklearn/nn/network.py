@@ -1,7 +1,9 @@
 """`MUGNetwork` wires the method step by step, in the paper's order."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,20 +107,21 @@ class Granularities:
     fused_mask: Tensor | None = None
     multi: Tensor | None = None
 
-    def to(self, dtype: torch.dtype) -> "Granularities":
-        """The same in another precision; masks stay masks."""
-        fine, fused, multi = (
-            tokens if tokens is None else tokens.to(dtype)
-            for tokens in (self.fine, self.fused, self.multi)
-        )
-        coarse = self.coarse
-        if coarse is not None:
-            coarse = replace(
-                coarse,
-                tokens=coarse.tokens.to(dtype),
-                features=coarse.features.to(dtype),
-            )
-        return replace(self, fine=fine, fused=fused, multi=multi, coarse=coarse)
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Granularities":
+        """The same with each tensor that has one row a series changed, masks too."""
+        names = ("fine", "fine_mask", "fused", "fused_mask", "multi")
+        changed: dict[str, Any] = {
+            name: change(getattr(self, name))
+            for name in names
+            if getattr(self, name) is not None
+        }
+        if self.coarse is not None:
+            parts = {
+                name: change(getattr(self.coarse, name))
+                for name in ("tokens", "mask", "features", "feature_mask")
+            }
+            changed["coarse"] = replace(self.coarse, **parts)
+        return replace(self, **changed)
 
 
 class MUGNetwork(nn.Module):

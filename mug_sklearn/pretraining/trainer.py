@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..nn.coarse import Segments
+from ..nn.layers import MaskedBatchNorm
 from ..nn.network import MUGNetwork
 from .objectives import (
     RETRIEVAL_LOSSES,
@@ -17,6 +18,7 @@ from .objectives import (
     segment_cluster_loss,
     token_retrieval_loss,
 )
+from .ranks import Ranks
 from .views import View, augmented_view
 
 GRADIENT_CLIP = 4.0  # TST
@@ -112,6 +114,8 @@ class Trainer:
         Takes row numbers and returns CPU tensors ``(values, observed, lengths)``.
     plan : TrainingPlan
     device : torch.device
+    ranks : Ranks, optional
+        The processes that train together; by default this one alone.
 
     Attributes
     ----------
@@ -127,7 +131,17 @@ class Trainer:
         read_batch: ReadBatch,
         plan: TrainingPlan,
         device: torch.device,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = Ranks() if ranks is None else ranks
+        if self.ranks.size > plan.batch_size:
+            raise ValueError(
+                f"batch_size={plan.batch_size} series cannot be shared by "
+                f"{self.ranks.size} processes; each needs at least one."
+            )
+        for module in network.modules():
+            if isinstance(module, MaskedBatchNorm):
+                module.sum_over_processes = self.ranks.sum
         self.network = network.to(device)
         self._forward = torch.compile(self.network) if plan.compiled else self.network
         self.read_batch = read_batch
@@ -225,12 +239,23 @@ class Trainer:
         rng : numpy Generator
         """
         plan = self.plan
+        n_views = len(views.values)
+        own = self._own_rows(n_views)
+        values, hidden = views.values[own], views.hidden[own]
+        predicted = None
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=plan.half_precision
         ):
-            tokens = self._forward(views.values, views.observed, views.hidden)
-        if plan.half_precision:
-            tokens = tokens.to(torch.float32)
+            tokens = self._forward(values, views.observed[own], hidden)
+            if tokens.fine is not None:
+                predicted = self.network.fine.reconstruct(tokens.fine, values.shape[-1])
+
+        def complete(part: Tensor) -> Tensor:
+            if plan.half_precision and part.is_floating_point():
+                part = part.float()
+            return self.ranks.gather(part, own, n_views)
+
+        tokens = tokens.map(complete)
         terms: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         if tokens.multi is not None and tokens.fused is not None:
@@ -242,18 +267,21 @@ class Trainer:
             assert tokens.coarse is not None
             terms["token_retrieval"] = _token_retrieval(tokens.coarse)
             total = total + plan.token_retrieval_weight * terms["token_retrieval"]
-        if tokens.fine is not None:
-            predicted = self.network.fine.reconstruct(
-                tokens.fine, views.values.shape[-1]
-            )
+        if predicted is not None:
             terms["reconstruction"] = reconstruction_loss(
-                predicted, views.values, views.hidden
+                complete(predicted), views.values, views.hidden
             )
             total = total + plan.reconstruction_weight * terms["reconstruction"]
         if tokens.coarse is not None:
             terms["cluster_triplet"] = _cluster_triplet(tokens.coarse, rng)
             total = total + plan.cluster_triplet_weight * terms["cluster_triplet"]
         return {"loss": total} | terms
+
+    def _own_rows(self, n_views: int) -> Tensor:
+        """Rows of both views of the series that this process encodes."""
+        n_series = n_views // 2
+        share = torch.from_numpy(self.ranks.share(n_series)).to(self.device)
+        return torch.cat((share, n_series + share))
 
     def _retrieval(self, fused: Tensor, multi: Tensor, mask: Tensor) -> Tensor:
         """Steps 5 and 6: each query retrieves its own series in the other view."""
@@ -271,7 +299,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * factor
         self.optimizer.zero_grad()
-        loss.backward()
+        # All processes have the same loss; their gradients add up to that of one.
+        (loss / self.ranks.size).backward()
+        self.ranks.sum_gradients(self.network)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
         self.optimizer.step()
 

@@ -172,3 +172,16 @@ def test_a_shapelet_is_at_no_distance_from_its_own_series():
     transform = ShapeletTransform(SegmentScale(6, 1, 6, 1), 1, 2).double()
     transform.values.copy_(values[1:2, :, 8:14])
     assert transform(values, observed)[1, 0].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_clusters_do_not_hang_on_rounding():
+    # Copies of three points, a little off: two clusters of two and one of three.
+    places = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])[[0, 0, 1, 1, 2, 2, 2]]
+    outcomes = []
+    for seed in range(5):
+        noise = 1e-12 * np.random.default_rng(seed).standard_normal(places.shape)
+        rng = np.random.default_rng(0)
+        label, distance = cluster(places + noise, 5, n_iter=3, rng=rng)
+        assert len(set(label)) == 3
+        outcomes.append((label.tolist(), np.argsort(distance, kind="stable").tolist()))
+    assert outcomes == outcomes[:1] * 5

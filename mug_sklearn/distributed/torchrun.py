@@ -1,0 +1,157 @@
+"""Pretraining by several processes, started by torchrun.
+
+`MUGTransformer.fit` never looks at the environment; only this entry does.
+"""
+
+import argparse
+import ast
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+from numpy.typing import NDArray
+
+from .. import MUGTransformer
+from ..pretraining.ranks import ProcessGroupRanks, Ranks
+
+EXAMPLES = """
+examples:
+  torchrun --nproc-per-node 2 -m mug_sklearn.distributed fit X.npy --save model
+  torchrun --nproc-per-node 4 -m mug_sklearn.distributed fit data.npz --save model \\
+      --parameters batch_size=64 max_epochs=20 "segment_lengths=(0.1, 0.3)"
+"""
+
+
+class _SharedMUG(MUGTransformer):
+    """Trains together with the other processes of torch's process group."""
+
+    def _ranks(self) -> Ranks:
+        together = torch.distributed.is_initialized()
+        return ProcessGroupRanks() if together else Ranks()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; give the exit code: 0, or 2 for what was not accepted.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+    """
+    options = _parser().parse_args(arguments)
+    is_first = int(os.environ.get("RANK", "0")) == 0
+    try:
+        mug = _make_estimator(options.parameters, show=options.verbose and is_first)
+        X = read_series(options.series)
+        if not options.save.parent.is_dir():
+            raise ValueError(
+                f"there is no folder {str(options.save.parent)!r} for --save"
+            )
+        _join_processes(mug)
+        mug.fit(X)
+        if is_first:
+            mug.save(options.save)
+    except (OSError, ValueError) as error:
+        if is_first:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    return 0
+
+
+def read_series(path: Path) -> NDArray:
+    """Read training series from a file of numpy's.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.npy`` file, which is not read into memory as a whole, or a ``.npz`` file
+        with an array ``X_train`` or ``X``: (n_series, n_timepoints) or (n_series,
+        n_channels, n_timepoints).
+
+    Raises
+    ------
+    OSError, ValueError
+        Where it cannot be read or holds no such array.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "X.npz"
+    >>> np.savez(path, X=np.zeros((3, 20)))
+    >>> read_series(path).shape
+    (3, 20)
+    """
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        for name in ("X_train", "X"):
+            if name in loaded:
+                return np.asarray(loaded[name])
+        found = ", ".join(loaded) or "nothing"
+    raise ValueError(f"{str(path)!r} holds {found}; an array X_train or X is accepted")
+
+
+def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
+    # All processes must draw the same numbers.
+    parameters: dict[str, Any] = {"random_state": 0, "verbose": int(show)}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--parameters takes name=value, not {setting!r}")
+        try:
+            parameters[name] = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            parameters[name] = text
+    if parameters["random_state"] is None:
+        raise ValueError(
+            "random_state=None would differ between processes; give an int"
+        )
+    return _SharedMUG().set_params(**parameters)
+
+
+def _join_processes(mug: MUGTransformer) -> None:
+    """Join those that torchrun has started, if any, each with its own device."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    on_cuda = mug.device.startswith(("auto", "cuda")) and torch.cuda.is_available()
+    if on_cuda:
+        mug.set_params(device=f"cuda:{os.environ['LOCAL_RANK']}")
+    torch.distributed.init_process_group("nccl" if on_cuda else "gloo")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mug_sklearn.distributed",
+        description=__doc__.splitlines()[0],
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True)
+    fit = commands.add_parser(
+        "fit",
+        help="pretrain MUGTransformer and save it",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fit.add_argument("series", type=Path, help=".npy, or .npz with X_train or X")
+    fit.add_argument(
+        "--save", type=Path, required=True, help="file for MUGTransformer.load"
+    )
+    fit.add_argument(
+        "--parameters",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of MUGTransformer",
+    )
+    fit.add_argument("--verbose", action="store_true", help="show a progress bar")
+    return parser

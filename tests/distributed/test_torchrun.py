@@ -1,0 +1,213 @@
+"""Pretraining by several processes: real ones, over gloo."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from mug_sklearn import MUGTransformer
+from mug_sklearn.distributed.torchrun import main, read_series
+
+COMMAND = ("-m", "mug_sklearn.distributed", "fit")
+SETTINGS = {
+    "n_shapelets": 6,
+    "n_random_shapelets": 8,
+    "embedding_dim": 8,
+    "d_model": 8,
+    "n_heads": 2,
+    "n_layers": 1,
+    "max_epochs": 4,
+    "early_stopping": False,
+    "random_state": 0,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def series(ragged):
+    """Series of unequal length with gaps, as an array with padding."""
+    padded = np.full((len(ragged), 2, 30), np.nan)
+    for row, one in zip(padded, ragged, strict=True):
+        row[:, : one.shape[1]] = one
+    padded[0, 1, 5:9] = np.nan
+    return padded
+
+
+@pytest.fixture
+def path(series, tmp_path):
+    np.save(tmp_path / "series.npy", series)
+    return tmp_path / "series.npy"
+
+
+def torchrun(*arguments, n_processes=2):
+    launcher = ("-m", "torch.distributed.run", "--standalone")
+    return subprocess.run(
+        [sys.executable, *launcher, f"--nproc-per-node={n_processes}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def as_arguments(settings):
+    return [f"{name}={value!r}" for name, value in settings.items()]
+
+
+def test_the_command_gives_the_losses_of_one_process(panel, tmp_path):
+    path, saved = tmp_path / "series.npy", tmp_path / "model"
+    np.save(path, panel)
+    # Seven series are four for one process and three for the other.
+    settings = SETTINGS | {"batch_size": 7}
+    outcome = torchrun(
+        *(*COMMAND, str(path), "--save", str(saved)),
+        *("--parameters", *as_arguments(settings)),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    loaded = MUGTransformer.load(saved)
+    alone = MUGTransformer(**settings).fit(panel)
+    assert type(loaded) is MUGTransformer
+    assert loaded.get_params() == alone.get_params()
+    assert_allclose(loaded.loss_curve_, alone.loss_curve_, rtol=0, atol=1e-5)
+    assert np.isfinite(loaded.transform(panel)).all()
+
+
+def test_every_loss_and_granularity(series, path):
+    """In double precision, where nothing blows rounding up to a visible size."""
+    cases = [
+        {},
+        {"loss": "infonce"},
+        {"loss": "triplet", "fine_fusion": "max", "fusion": "concat"},
+        {"granularity": "fine"},
+        {"granularity": "coarse"},
+    ]
+    script = path.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+        import json, sys
+        import numpy as np
+        import torch
+        import torch.distributed
+        from mug_sklearn import MUGTransformer
+        from mug_sklearn.pretraining.ranks import ProcessGroupRanks, Ranks
+        from mug_sklearn.pretraining.trainer import Trainer
+
+        torch.distributed.init_process_group("gloo")
+        rank = torch.distributed.get_rank()
+        panel = torch.from_numpy(np.load(sys.argv[1]))
+        observed = ~panel.isnan()
+        values = panel.nan_to_num(nan=0.0)
+        lengths = torch.tensor([row.any(dim=0).nonzero().max() + 1 for row in observed])
+
+        def read_batch(rows):
+            return values[rows], observed[rows], lengths[rows]
+
+        outcome = []
+        for parameters in json.loads(sys.argv[2]):
+            runs = []
+            for ranks in (Ranks(), ProcessGroupRanks()):
+                mug = MUGTransformer(**parameters | {"max_epochs": 0})
+                mug.fit(panel.numpy()).set_params(max_epochs=8, batch_size=7)
+                cpu = torch.device("cpu")
+                plan = mug._make_plan(mug._read_panel(panel, reset=False), 0, cpu)
+                network = mug.network_.double()
+                trainer = Trainer(network, read_batch, plan, cpu, ranks)
+                losses = [terms["loss"] for terms in trainer.run()]
+                runs.append((losses, [p.sum().item() for p in network.parameters()]))
+            outcome.append(runs)
+        with open(f"{sys.argv[1]}.{rank}", "w") as file:
+            json.dump(outcome, file)
+        """)
+    )
+    settings = [SETTINGS | case for case in cases]
+    outcome = torchrun(str(script), str(path), json.dumps(settings))
+    assert outcome.returncode == 0, outcome.stderr
+    of_ranks = [
+        json.loads((path.parent / f"{path.name}.{rank}").read_text())
+        for rank in range(2)
+    ]
+    for (alone, first), (_, second) in zip(*of_ranks, strict=True):
+        assert len(alone[0]) == 8
+        assert first == second
+        assert_allclose(first[0], alone[0], rtol=0, atol=1e-9)
+
+
+def test_the_environment_alone_starts_nothing(series, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    mug = MUGTransformer(**SETTINGS).fit(series)
+    assert np.isfinite(mug.loss_curve_).all()
+
+
+def test_one_process_needs_no_launcher(series, path):
+    saved = path.with_name("model")
+    arguments = as_arguments(SETTINGS)
+    code = main(["fit", str(path), *("--save", str(saved), "--parameters"), *arguments])
+    assert code == 0
+    alone = MUGTransformer(**SETTINGS).fit(series)
+    assert MUGTransformer.load(saved).loss_curve_ == alone.loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (["d_model"], "takes name=value, not 'd_model'"),
+        (["depth=3"], "Invalid parameter 'depth'"),
+        (["d_model=-8"], "'d_model' parameter of _SharedMUG must be an int"),
+        (["random_state=None"], "give an int"),
+        (["loss=mse"], "'loss' parameter"),
+    ],
+)
+def test_bad_parameters_end_it_with_a_message(path, capsys, parameters, message):
+    saved = path.with_name("model")
+    code = main(["fit", str(path), "--save", str(saved), "--parameters", *parameters])
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not saved.exists()
+
+
+def test_bad_files_end_it_with_a_message(path, capsys):
+    missing, other = path.with_name("missing.npy"), path.with_name("other.npz")
+    np.savez(other, y=np.zeros(3))
+    nowhere = path.parent / "nowhere" / "model"
+    for series, saved, message in (
+        (missing, path.with_name("model"), "missing.npy"),
+        (other, path.with_name("model"), "holds y; an array X_train or X is accepted"),
+        (path, nowhere, "there is no folder"),
+    ):
+        assert main(["fit", str(series), "--save", str(saved)]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_more_processes_than_series_in_a_batch_is_an_error(path):
+    outcome = torchrun(
+        *COMMAND,
+        str(path),
+        "--save",
+        str(path.with_name("model")),
+        "--parameters",
+        "batch_size=2",
+        "device=cpu",
+        n_processes=3,
+    )
+    assert outcome.returncode != 0
+    assert outcome.stderr.count("cannot be shared by 3 processes") == 1
+
+
+def test_read_series(path, series):
+    stored = read_series(path)
+    assert isinstance(stored, np.memmap)
+    np.testing.assert_array_equal(stored, series)
+    np.savez(path.with_suffix(".npz"), X=series)
+    np.testing.assert_array_equal(read_series(path.with_suffix(".npz")), series)
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    example = "torchrun --nproc-per-node 2 -m mug_sklearn.distributed fit"
+    assert example in capsys.readouterr().out
