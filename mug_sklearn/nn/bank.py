@@ -24,9 +24,10 @@ MAX_MIXED_CHANNELS = 6
 # that it was taken from, and a flat window is exactly flat.
 MARGIN = 1e-4
 FLAT = 1e-6
-# Responses computed at once: on a CPU 2 MB in double precision.
-RESPONSE_VALUES = 2**18
-ACCELERATOR_RESPONSE_VALUES = 2**26
+# Responses computed at once: on a CPU 2 MB in double precision, which a cache holds.
+CPU_RESPONSES = 2**18
+ACCELERATOR_RESPONSES = 2**26
+SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
 
 
@@ -143,9 +144,10 @@ class DilatedShapelets(nn.Module):
             A few training series.
         generator : torch.Generator
         """
-        windows, known = self._windows(values, observed)
-        step = max(1, known[:, 0].numel() // CALIBRATION_TIMEPOINTS)
-        windows, known = windows[..., ::step], known[..., ::step]
+        signal, seen = self._mixed(values, observed)
+        n, _, n_timepoints = values.shape
+        step = max(1, n * n_timepoints // CALIBRATION_TIMEPOINTS)
+        windows, known = self._windows(signal, seen, slice(0, n_timepoints, step))
         count = known.sum(dim=(0, 2))  # (mixes,)
         draw = torch.rand(self.thresholds.T.shape, generator=generator).T
         position = (draw.to(values.device) * (count - 1)[:, None]).long().clamp(min=0)
@@ -168,58 +170,85 @@ class DilatedShapelets(nn.Module):
         opposite one. Shares and means run over the observed timepoints, and are
         rooted, so that rare matches count.
         """
-        windows, known = self._windows(values, observed)
-        # What is not observed answers NaN, which wins no comparison.
-        windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
-        pooled = []
-        for chunk in self._chunks(windows):
-            response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, T)
-            pooled.append(_pool_matches(response, self.thresholds[:, chunk, None]))
-        features = torch.cat(pooled, dim=3).flatten(2)  # (n, 3, mixes * patterns)
-        count = known.sum(dim=2).clamp(min=1)  # (n, mixes)
-        count = count.repeat_interleave(self.patterns.shape[1], dim=1)
-        return (features.clamp(min=0) / count.unsqueeze(1)).sqrt().flatten(1)
+        signal, seen = self._mixed(values, observed)
+        n, n_mixes, _ = signal.shape
+        n_timepoints = values.shape[-1]
+        sums = values.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
+        count = values.new_zeros((n, n_mixes))
+        length = max(SHORTEST_RUN, self._response_values(n * n_mixes) // GROUP_SIZE)
+        for start in range(0, n_timepoints, length):
+            run = slice(start, min(start + length, n_timepoints), 1)
+            windows, known = self._windows(signal, seen, run)
+            # What is not observed answers NaN, which wins no comparison.
+            windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
+            for chunk in self._chunks(windows):
+                response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, run)
+                thresholds = self.thresholds[:, chunk, None]
+                sums[..., chunk] += _pool_matches(response, thresholds)
+            count += known.sum(dim=2)
+        sums = sums.flatten(2)  # (n, 3, mixes * patterns)
+        count = count.clamp(min=1).repeat_interleave(self.patterns.shape[1], dim=1)
+        return (sums.clamp(min=0) / count.unsqueeze(1)).sqrt().flatten(1)
+
+    def _response_values(self, n_signals: int) -> int:
+        """Responses to compute at once, for each of the mixed signals of a batch."""
+        on_cpu = self.patterns.device.type == "cpu"
+        return (CPU_RESPONSES if on_cpu else ACCELERATOR_RESPONSES) // n_signals
 
     def _chunks(self, windows: Tensor) -> Iterator[slice]:
         """Slices of the patterns, in full groups, whose responses fit into a cache."""
         n, n_mixes, _, n_timepoints = windows.shape
-        of_a_group = n * n_mixes * n_timepoints * GROUP_SIZE
-        on_cpu = windows.device.type == "cpu"
-        n_values = RESPONSE_VALUES if on_cpu else ACCELERATOR_RESPONSE_VALUES
-        size = max(1, n_values // of_a_group) * GROUP_SIZE
+        affordable = self._response_values(n * n_mixes) // n_timepoints
+        size = max(1, affordable // GROUP_SIZE) * GROUP_SIZE
         for start in range(0, self.patterns.shape[1], size):
             yield slice(start, start + size)
 
-    def _windows(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """The centred window around each timepoint of each mixed signal.
+    def _mixed(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """The mixed signals and where they are observed, with zeros around both.
+
+        Returns
+        -------
+        signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
+            `seen` is positive where a channel of the mix is observed.
+        """
+        weight = observed.to(values.dtype)
+        reach = self.dilation * (PATTERN_LENGTH // 2)
+        signal = torch.einsum("mc,nct->nmt", self.mixing, values * weight)
+        channels = (self.mixing != 0).to(values.dtype)
+        seen = torch.einsum("mc,nct->nmt", channels, weight)
+        return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
+
+    def _windows(
+        self, signal: Tensor, seen: Tensor, places: slice
+    ) -> tuple[Tensor, Tensor]:
+        """The centred window around chosen timepoints of each mixed signal.
 
         A window with gaps, or one that reaches past the ends, is centred on the mean
         of what is observed in it, and only that is compared.
 
+        Parameters
+        ----------
+        signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
+        places : slice
+            Timepoints, with start, stop and step.
+
         Returns
         -------
-        windows : Tensor of shape (n, mixes, 9, T)
+        windows : Tensor of shape (n, mixes, 9, n_places)
             0 where nothing is observed.
-        known : bool Tensor of shape (n, mixes, T)
+        known : bool Tensor of shape (n, mixes, n_places)
             True where the timepoint itself is observed.
         """
-        weight = observed.to(values.dtype)
-        signal = torch.einsum("mc,nct->nmt", self.mixing, values * weight)
-        seen = (self.mixing != 0).to(values.dtype)
-        known = torch.einsum("mc,nct->nmt", seen, weight) > 0
-        present = self._unfold(known.to(values.dtype))  # (n, mixes, 9, T)
-        windows = self._unfold(signal)
+        start, stop, step = places.start, places.stop, places.step
+        taps = range(0, self.dilation * PATTERN_LENGTH, self.dilation)
+        windows, present = (
+            torch.stack([x[..., start + t : stop + t : step] for t in taps], dim=2)
+            for x in (signal, (seen > 0).to(signal.dtype))
+        )
         n_present = present.sum(dim=2, keepdim=True).clamp(min=1)
         mean = windows.sum(dim=2, keepdim=True) / n_present
+        known = present[:, :, PATTERN_LENGTH // 2] > 0
         return F.hardshrink((windows - mean) * present, FLAT), known
-
-    def _unfold(self, signal: Tensor) -> Tensor:
-        # (n, m, T) -> (n, m, 9, T): the 9 dilated timepoints centred at each timepoint
-        reach = self.dilation * (PATTERN_LENGTH // 2)
-        padded = F.pad(signal, (reach, reach))
-        length = signal.shape[-1]
-        taps = range(0, 2 * reach + 1, self.dilation)
-        return torch.stack([padded[..., t : t + length] for t in taps], dim=2)
 
 
 def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:

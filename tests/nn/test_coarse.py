@@ -10,6 +10,7 @@ from mug_sklearn.nn.coarse import (
     CausalConv,
     SegmentScale,
     ShapeletTransform,
+    cluster,
     cut_segments,
     masked_average_pool,
     segment_scale,
