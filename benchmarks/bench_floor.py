@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mug_sklearn._settings import training_plan
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import SIZES, fitted, random_walks
@@ -29,9 +30,8 @@ def test_training_step(measure, size):
     values = torch.from_numpy(((X - X.mean()) / X.std()).astype(np.float32))
     observed = torch.ones_like(values, dtype=torch.bool)
     lengths = torch.full((8,), n_timepoints)
-    plan = mug.set_params(max_epochs=1000, early_stopping=False)._make_plan(
-        mug._read_panel(X, reset=False), 0, torch.device("cpu")
-    )
+    mug.set_params(max_epochs=1000, early_stopping=False)
+    plan = training_plan(mug, len(X), 0, torch.device("cpu"))
     trainer = Trainer(
         network, lambda rows: (values, observed, lengths), plan, torch.device("cpu")
     )

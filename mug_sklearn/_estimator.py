@@ -34,14 +34,13 @@ from ._panel import (
     is_stored,
     series_from_list,
 )
+from ._settings import check_combinations, network_config, training_plan
 from .device import (
     inference_precision,
     is_out_of_memory,
     one_cpu_thread,
     resolve_device,
-    trains_in_half_precision,
 )
-from .nn.coarse import segment_scale
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
 from .persistence import (
@@ -56,12 +55,6 @@ from .pretraining.discovery import discover_shapelets
 from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
-AUTO_SEGMENT_LENGTHS = (0.2, 0.4, 0.6)  # ShapeNet
-SEGMENT_POINTS = 16
-SEGMENTS_PER_LENGTH = 6
-AUTO_BATCH_SIZE = 8  # TS2Vec's
-AUTO_STEPS = 100
-MOST_AUTO_STEPS = 1000
 # Statistics that are fitted after training look at no more series than this.
 READOUT_SERIES = 2048
 RESERVOIR_SERIES = 512
@@ -267,6 +260,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     network_: MUGNetwork
     readout_: Readout
     config_: MUGConfig
+    n_timepoints_in_: int
     history_: list[dict[str, float]]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -635,9 +629,16 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _fit(self, X: ArrayLike, continued: bool, streaming: bool = False) -> None:
         device = resolve_device(self.device)
         seed = self._draw_seed()
-        self._check_parameters()
+        check_combinations(self)
         panel = self._read_panel(X, reset=not continued)
-        config = self._make_config(panel, continued)
+        longest = self.n_timepoints_in_ if continued else panel.n_timepoints
+        config = network_config(self, panel.n_channels, longest)
+        if continued and config != self.config_:
+            raise ValueError(
+                "The network's shape must be that of the last fit to go on from there; "
+                "set back the changed parameters, or fit anew with warm_start=False. "
+                f"Fitted: {self.config_}; asked for: {config}."
+            )
         _warn_of_unobserved(panel)
         if not continued:
             self.n_channels_in_ = panel.n_channels
@@ -650,7 +651,8 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         else:
             self.n_series_seen_ = panel.n_series
             self.__dict__.pop("_reservoir", None)
-        plan = self._make_plan(panel, seed, device, one_pass=streaming and continued)
+        one_pass = streaming and continued
+        plan = training_plan(self, panel.n_series, seed, device, one_pass)
         planned_batch_size = plan.batch_size
         with one_cpu_thread():
             while True:
@@ -711,36 +713,6 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return int(np.random.default_rng().integers(2**31))
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _check_parameters(self) -> None:
-        """Refuse combinations that single constraints cannot see."""
-        if self.d_model % self.n_heads:
-            raise ValueError(
-                f"d_model={self.d_model} is no multiple of n_heads={self.n_heads}; "
-                "each head takes an equal share of d_model."
-            )
-        if self.readout == "cross" and self.granularity != "multi":
-            raise ValueError(
-                f"readout='cross' needs granularity='multi', but granularity="
-                f"{self.granularity!r} has no cross-granularity transformer; use "
-                "readout='combined'."
-            )
-        if not isinstance(self.segment_lengths, str):
-            for length in self.segment_lengths:
-                whole = isinstance(length, Integral) and not isinstance(length, bool)
-                share = isinstance(length, Real) and not isinstance(length, Integral)
-                if not (whole and length >= 1) and not (share and 0 < length <= 1):
-                    raise ValueError(
-                        f"segment_lengths={self.segment_lengths!r} holds {length!r}; "
-                        "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
-                        "(fractions of the longest training series)."
-                    )
-            n_lengths = len(set(self.segment_lengths))
-            if not 1 <= n_lengths <= self.n_shapelets:
-                raise ValueError(
-                    f"segment_lengths={self.segment_lengths!r} has {n_lengths} lengths;"
-                    f" accepted are 1 to n_shapelets={self.n_shapelets}."
-                )
-
     def _read_panel(self, X: Any, reset: bool) -> Panel:
         """Turn `X` into a panel and check it against the fitted one."""
         X = as_array_if_tensor(X)
@@ -798,60 +770,6 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._fitted_width = array.shape[-1]
         return array[:, None, :] if array.ndim == 2 else array
 
-    def _make_config(self, panel: Panel, continued: bool) -> MUGConfig:
-        """The network's shape, from the parameters and the longest training series."""
-        n_timepoints = self.n_timepoints_in_ if continued else panel.n_timepoints
-        patch_length = self.patch_length
-        if isinstance(patch_length, str):
-            patch_length = -(-n_timepoints // self.max_tokens)
-        elif patch_length > n_timepoints:
-            raise ValueError(
-                f"patch_length={patch_length} is longer than the longest training "
-                f"series, which has {n_timepoints} timepoints."
-            )
-        config = MUGConfig(
-            granularity=self.granularity,
-            n_channels=panel.n_channels,
-            n_timepoints=n_timepoints,
-            patch_length=patch_length,
-            segment_scales=tuple(
-                segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
-                for length in self._segment_timepoints(n_timepoints)
-            ),
-            n_shapelets=self.n_shapelets,
-            n_random_shapelets=self.n_random_shapelets,
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            n_layers=self.n_layers,
-            fine_fusion=self.fine_fusion,
-            fusion=self.fusion,
-        )
-        if continued and config != self.config_:
-            raise ValueError(
-                "warm_start=True needs the network's shape of the last fit; set back "
-                f"the changed parameters or refit with warm_start=False. Fitted: "
-                f"{self.config_}; asked for: {config}."
-            )
-        return config
-
-    def _segment_timepoints(self, n_timepoints: int) -> list[int]:
-        """Distinct segment lengths in timepoints, shortest first."""
-        lengths = self.segment_lengths
-        if isinstance(lengths, str):
-            lengths = AUTO_SEGMENT_LENGTHS
-        timepoints = set()
-        for length in lengths:
-            if isinstance(length, Integral):
-                if length > n_timepoints:
-                    raise ValueError(
-                        f"segment_lengths={self.segment_lengths!r} holds {length}, but "
-                        f"the longest training series has {n_timepoints} timepoints."
-                    )
-                timepoints.add(int(length))
-            else:
-                timepoints.add(max(1, round(length * n_timepoints)))
-        return sorted(timepoints)
-
     def _train(
         self,
         network: MUGNetwork,
@@ -882,38 +800,6 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _ranks(self) -> Ranks:
         """The processes that train together; never more because of the environment."""
         return Ranks()
-
-    def _make_plan(
-        self, panel: Panel, seed: int, device: torch.device, one_pass: bool = False
-    ) -> TrainingPlan:
-        n_series = panel.n_series
-        batch_size = self.batch_size
-        if isinstance(batch_size, str):
-            batch_size = AUTO_BATCH_SIZE
-        batch_size = min(batch_size, n_series)
-        if isinstance(self.max_epochs, str) and one_pass:
-            n_steps = max(1, n_series // batch_size)
-        elif isinstance(self.max_epochs, str):
-            growth = math.sqrt(max(1.0, n_series / 1000))
-            n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
-        else:
-            n_steps = self.max_epochs * max(1, n_series // batch_size)
-        return TrainingPlan(
-            n_series=n_series,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            loss=self.loss,
-            token_retrieval_weight=self.token_retrieval_weight,
-            reconstruction_weight=self.reconstruction_weight,
-            cluster_triplet_weight=self.cluster_triplet_weight,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            seed=seed,
-            half_precision=trains_in_half_precision(device, self.precision),
-            compiled=self.compile,
-        )
 
     def _fill_coarse(
         self,

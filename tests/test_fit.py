@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
+from mug_sklearn._settings import training_plan
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug
@@ -306,12 +307,7 @@ class TestTraining:
         ("n_series", "n_steps"), [(20, 100), (1000, 100), (4000, 200), (10**6, 1000)]
     )
     def test_automatic_budget(self, n_series, n_steps):
-        class Series:
-            pass
-
-        panel = Series()
-        panel.n_series = n_series
-        plan = MUGTransformer()._make_plan(panel, 0, torch.device("cpu"))
+        plan = training_plan(MUGTransformer(), n_series, 0, torch.device("cpu"))
         assert plan.n_steps == n_steps
 
     def test_warm_start_goes_on(self, panel):
@@ -326,7 +322,7 @@ class TestTraining:
 
     def test_warm_start_refuses_another_shape(self, panel):
         mug = small_mug(warm_start=True).fit(panel).set_params(d_model=16)
-        with pytest.raises(ValueError, match="warm_start=True needs"):
+        with pytest.raises(ValueError, match="must be that of the last fit"):
             mug.fit(panel)
 
     def test_progress_bar(self, panel, capfd):

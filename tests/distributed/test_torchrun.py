@@ -92,6 +92,7 @@ def test_every_loss_and_granularity(series, path):
         import torch
         import torch.distributed
         from mug_sklearn import MUGTransformer
+        from mug_sklearn._settings import training_plan
         from mug_sklearn.pretraining.ranks import ProcessGroupRanks, Ranks
         from mug_sklearn.pretraining.trainer import Trainer
 
@@ -112,7 +113,7 @@ def test_every_loss_and_granularity(series, path):
                 mug = MUGTransformer(**parameters | {"max_epochs": 0})
                 mug.fit(panel.numpy()).set_params(max_epochs=8, batch_size=7)
                 cpu = torch.device("cpu")
-                plan = mug._make_plan(mug._read_panel(panel, reset=False), 0, cpu)
+                plan = training_plan(mug, len(panel), 0, cpu)
                 network = mug.network_.double()
                 trainer = Trainer(network, read_batch, plan, cpu, ranks)
                 losses = [terms["loss"] for terms in trainer.run()]

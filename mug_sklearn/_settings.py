@@ -1,0 +1,147 @@
+"""From the estimator's parameters to the network's shape and the plan of training.
+
+`settings` is anything with the parameters of `MUGTransformer` as attributes.
+"""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from .device import trains_in_half_precision
+from .nn.coarse import segment_scale
+from .nn.network import MUGConfig
+from .pretraining.trainer import TrainingPlan
+
+AUTO_SEGMENT_LENGTHS = (0.2, 0.4, 0.6)  # ShapeNet
+SEGMENT_POINTS = 16
+SEGMENTS_PER_LENGTH = 6
+AUTO_BATCH_SIZE = 8  # TS2Vec's
+AUTO_STEPS = 100
+MOST_AUTO_STEPS = 1000
+
+
+def check_combinations(settings: Any) -> None:
+    """Refuse combinations that single constraints cannot see."""
+    if settings.d_model % settings.n_heads:
+        raise ValueError(
+            f"d_model={settings.d_model} is no multiple of n_heads={settings.n_heads}; "
+            "each head takes an equal share of d_model."
+        )
+    if settings.readout == "cross" and settings.granularity != "multi":
+        raise ValueError(
+            f"readout='cross' needs granularity='multi', but granularity="
+            f"{settings.granularity!r} has no cross-granularity transformer; use "
+            "readout='combined'."
+        )
+    if not isinstance(settings.segment_lengths, str):
+        for length in settings.segment_lengths:
+            whole = isinstance(length, Integral) and not isinstance(length, bool)
+            share = isinstance(length, Real) and not isinstance(length, Integral)
+            if not (whole and length >= 1) and not (share and 0 < length <= 1):
+                raise ValueError(
+                    f"segment_lengths={settings.segment_lengths!r} holds {length!r}; "
+                    "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
+                    "(fractions of the longest training series)."
+                )
+        n_lengths = len(set(settings.segment_lengths))
+        if not 1 <= n_lengths <= settings.n_shapelets:
+            raise ValueError(
+                f"segment_lengths={settings.segment_lengths!r} has {n_lengths} lengths;"
+                f" accepted are 1 to n_shapelets={settings.n_shapelets}."
+            )
+
+
+def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConfig:
+    """The network's shape, for training series of at most `n_timepoints`.
+
+    Raises
+    ------
+    ValueError
+        Where a length is longer than the longest training series.
+    """
+    patch_length = settings.patch_length
+    if isinstance(patch_length, str):
+        patch_length = -(-n_timepoints // settings.max_tokens)
+    elif patch_length > n_timepoints:
+        raise ValueError(
+            f"patch_length={patch_length} is longer than the longest training "
+            f"series, which has {n_timepoints} timepoints."
+        )
+    return MUGConfig(
+        granularity=settings.granularity,
+        n_channels=n_channels,
+        n_timepoints=n_timepoints,
+        patch_length=patch_length,
+        segment_scales=tuple(
+            segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
+            for length in _segment_timepoints(settings, n_timepoints)
+        ),
+        n_shapelets=settings.n_shapelets,
+        n_random_shapelets=settings.n_random_shapelets,
+        d_model=settings.d_model,
+        n_heads=settings.n_heads,
+        n_layers=settings.n_layers,
+        fine_fusion=settings.fine_fusion,
+        fusion=settings.fusion,
+    )
+
+
+def _segment_timepoints(settings: Any, n_timepoints: int) -> list[int]:
+    """Distinct segment lengths in timepoints, shortest first."""
+    lengths: tuple[Any, ...] = settings.segment_lengths
+    if isinstance(settings.segment_lengths, str):
+        lengths = AUTO_SEGMENT_LENGTHS
+    timepoints = set()
+    for length in lengths:
+        if not isinstance(length, Integral):
+            timepoints.add(max(1, round(length * n_timepoints)))
+        elif int(length) <= n_timepoints:
+            timepoints.add(int(length))
+        else:
+            raise ValueError(
+                f"segment_lengths={settings.segment_lengths!r} holds {length}, but "
+                f"the longest training series has {n_timepoints} timepoints."
+            )
+    return sorted(timepoints)
+
+
+def training_plan(
+    settings: Any,
+    n_series: int,
+    seed: int,
+    device: torch.device,
+    one_pass: bool = False,
+) -> TrainingPlan:
+    """How long to train and with what, for so many series.
+
+    With `one_pass`, ``max_epochs="auto"`` is one pass over them.
+    """
+    batch_size = settings.batch_size
+    if isinstance(batch_size, str):
+        batch_size = AUTO_BATCH_SIZE
+    batch_size = min(batch_size, n_series)
+    if isinstance(settings.max_epochs, str) and one_pass:
+        n_steps = max(1, n_series // batch_size)
+    elif isinstance(settings.max_epochs, str):
+        growth = math.sqrt(max(1.0, n_series / 1000))
+        n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
+    else:
+        n_steps = settings.max_epochs * max(1, n_series // batch_size)
+    return TrainingPlan(
+        n_series=n_series,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        learning_rate=settings.learning_rate,
+        loss=settings.loss,
+        token_retrieval_weight=settings.token_retrieval_weight,
+        reconstruction_weight=settings.reconstruction_weight,
+        cluster_triplet_weight=settings.cluster_triplet_weight,
+        early_stopping=settings.early_stopping,
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+        seed=seed,
+        half_precision=trains_in_half_precision(device, settings.precision),
+        compiled=settings.compile,
+    )
