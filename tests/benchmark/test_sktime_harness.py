@@ -9,9 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from sktime.benchmarking.classification import ClassificationBenchmark
 
+from mug_sklearn.adapters.sktime import PanelClassifierAdapter
 from mug_sklearn.benchmark import Method, load_results, run_benchmark
 from mug_sklearn.benchmark.resampling import FixedSplits
-from mug_sklearn.benchmark.sktime_harness import PanelPipelineClassifier, archive_task
+from mug_sklearn.benchmark.sktime_harness import archive_task
 from mug_sklearn.datasets import load_dataset
 
 from ..conftest import small_mug
@@ -46,7 +47,7 @@ def unequal_dataset():
 def harness_accuracy(data, folder):
     X, y, splits = archive_task(data)
     benchmark = ClassificationBenchmark()
-    model = PanelPipelineClassifier(make_pipeline(small(0), SVC()))
+    model = PanelClassifierAdapter(make_pipeline(small(0), SVC()))
     benchmark.add_estimator(model, estimator_id="small")
     benchmark.add_task((X, y), splits, [accuracy_score], task_id="task")
     table = benchmark.run(output_file=str(folder / "harness.csv"))

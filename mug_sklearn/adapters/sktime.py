@@ -1,0 +1,211 @@
+"""Scikit-learn estimators of panels as sktime's transformers and classifiers.
+
+They are generic: any scikit-learn estimator will do that takes an array of shape
+(n_series, n_channels, n_timepoints) or a list of arrays of shape (n_channels,
+n_timepoints_i), such as `MUGTransformer` or a pipeline that begins with it.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from sktime.classification.base import BaseClassifier
+from sktime.transformations.base import BaseTransformer
+
+from .. import MUGTransformer
+
+__all__ = ["PanelClassifierAdapter", "PanelTransformerAdapter"]
+
+# sktime converts to the first of these that fits the scientific type alone: an array
+# first would fail on series of unequal length.
+PANEL_FORMS = ["df-list", "numpy3D"]
+
+
+class PanelTransformerAdapter(BaseTransformer):
+    """A scikit-learn transformer of panels as a transformer of sktime's.
+
+    It goes before a classifier in sktime's pipelines, ``adapter * SVC()``, and its
+    parameters have nested names, ``transformer__embedding_dim``.
+
+    Parameters
+    ----------
+    transformer : scikit-learn transformer
+        Turns a panel into one vector a series. It is cloned before it is fitted.
+
+    Attributes
+    ----------
+    transformer_ : scikit-learn transformer
+        The fitted clone.
+
+    See Also
+    --------
+    PanelClassifierAdapter : The same for classifiers.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from sktime.datasets import load_unit_test
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.adapters.sktime import PanelTransformerAdapter
+    >>> X, y = load_unit_test(split="train")
+    >>> mug = MUGTransformer(max_epochs=0, embedding_dim=4, random_state=0)
+    >>> PanelTransformerAdapter(mug).fit_transform(X).shape
+    (20, 4)
+    >>> classifier = PanelTransformerAdapter(mug) * SVC()
+    >>> classifier.fit(X, y).predict(X).shape
+    (20,)
+    """
+
+    _tags = {  # noqa: RUF012 -- sktime's own convention
+        "scitype:transform-input": "Series",
+        "scitype:transform-output": "Primitives",
+        "scitype:instancewise": False,
+        "X_inner_mtype": PANEL_FORMS,
+        "y_inner_mtype": "None",
+        "fit_is_empty": False,
+        "capability:multivariate": True,
+        "capability:unequal_length": True,
+        "capability:unequal_length:removes": True,
+        "capability:missing_values": True,
+        "capability:missing_values:removes": True,
+        "capability:categorical_in_X": False,
+        "python_dependencies": ["torch"],
+    }
+
+    def __init__(self, transformer: Any) -> None:
+        self.transformer = transformer
+        super().__init__()
+
+    def _fit(self, X: Any, y: Any = None) -> "PanelTransformerAdapter":
+        self.transformer_ = clone(self.transformer).fit(as_panel(X))
+        return self
+
+    def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:
+        embedding = np.asarray(self.transformer_.transform(as_panel(X)))
+        return pd.DataFrame(embedding)
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Give settings for sktime's own checks.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Has no effect.
+
+        Returns
+        -------
+        list of dict
+        """
+        return [
+            {"transformer": _quick_mug(embedding_dim=8)},
+            {"transformer": _quick_mug(granularity="coarse")},
+        ]
+
+
+class PanelClassifierAdapter(BaseClassifier):
+    """A scikit-learn classifier of panels as a classifier of sktime's.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Such as ``make_pipeline(MUGTransformer(), SVC())`` or a GridSearchCV of one. It
+        is cloned before it is fitted.
+
+    Attributes
+    ----------
+    estimator_ : scikit-learn classifier
+        The fitted clone.
+
+    See Also
+    --------
+    PanelTransformerAdapter : The same for transformers.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import SVC
+    >>> from sktime.datasets import load_unit_test
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.adapters.sktime import PanelClassifierAdapter
+    >>> X, y = load_unit_test(split="train")
+    >>> pipeline = make_pipeline(MUGTransformer(max_epochs=0, random_state=0), SVC())
+    >>> PanelClassifierAdapter(pipeline).fit(X, y).predict(X).shape
+    (20,)
+    """
+
+    _tags = {  # noqa: RUF012 -- sktime's own convention
+        "X_inner_mtype": PANEL_FORMS,
+        "capability:multivariate": True,
+        "capability:unequal_length": True,
+        "capability:missing_values": True,
+        "capability:predict_proba": True,
+        "python_dependencies": ["torch"],
+    }
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        super().__init__()
+
+    def _fit(self, X: Any, y: NDArray) -> "PanelClassifierAdapter":
+        self.estimator_ = clone(self.estimator).fit(as_panel(X), y)
+        return self
+
+    def _predict(self, X: Any) -> NDArray:
+        return self.estimator_.predict(as_panel(X))
+
+    def _predict_proba(self, X: Any) -> NDArray:
+        # One without probabilities gets sktime's: 1 for the predicted class.
+        if not hasattr(self.estimator_, "predict_proba"):
+            return super()._predict_proba(X)
+        return self.estimator_.predict_proba(as_panel(X))
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Give settings for sktime's own checks.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Has no effect.
+
+        Returns
+        -------
+        list of dict
+        """
+        return [
+            {"estimator": make_pipeline(_quick_mug(), SVC())},
+            {"estimator": make_pipeline(_quick_mug(granularity="fine"), SVC(C=10))},
+        ]
+
+
+def as_panel(X: Any) -> NDArray | list[NDArray]:
+    """Turn sktime's frames of shape (n_timepoints, n_channels) round into arrays.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_series, n_channels, n_timepoints), or list of DataFrame
+
+    Returns
+    -------
+    ndarray as it was, or list of float64 arrays of shape (n_channels, n_timepoints_i)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> as_panel([pd.DataFrame({"x": [1, 2], "y": [3, 4]})])
+    [array([[1., 2.],
+           [3., 4.]])]
+    """
+    if isinstance(X, np.ndarray):
+        return X
+    return [frame.to_numpy(dtype=np.float64).T for frame in X]
+
+
+def _quick_mug(**parameters: Any) -> MUGTransformer:
+    settings = {"max_epochs": 0, "n_random_shapelets": 8, "random_state": 0}
+    return MUGTransformer(**{**settings, **parameters})

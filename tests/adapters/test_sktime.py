@@ -1,0 +1,119 @@
+"""sktime's checks, panel forms, pipelines and searches with the adapters."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from sktime.classification.model_selection import TSCGridSearchCV
+from sktime.datasets import load_unit_test
+from sktime.datatypes import convert_to
+from sktime.pipeline import make_pipeline as make_sktime_pipeline
+from sktime.utils.estimator_checks import check_estimator
+
+from mug_sklearn.adapters.sktime import (
+    PanelClassifierAdapter,
+    PanelTransformerAdapter,
+)
+
+from ..conftest import small_mug
+
+ADAPTERS = [PanelTransformerAdapter, PanelClassifierAdapter]
+Y = np.repeat(["a", "b"], 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_sktime_checks(adapter):
+    outcome = check_estimator(adapter, raise_exceptions=False, verbose=False)
+    failed = {name: result for name, result in outcome.items() if result != "PASSED"}
+    assert failed == {}
+    assert len(outcome) > 100
+
+
+@pytest.mark.parametrize("form", ["df-list", "pd-multiindex", "nested_univ"])
+def test_every_form_of_a_panel_gives_the_same(panel, form):
+    adapter = PanelTransformerAdapter(small_mug(embedding_dim=None)).fit(panel)
+    expected = small_mug(embedding_dim=None).fit_transform(panel)
+    assert_allclose(adapter.transform(panel), expected, atol=1e-6)
+    other = convert_to(panel, form)
+    assert_allclose(adapter.transform(other), expected, atol=1e-5)
+    fitted = PanelTransformerAdapter(small_mug(embedding_dim=None)).fit(other)
+    assert_allclose(fitted.transform(panel), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["df-list", "pd-multiindex", "nested_univ"])
+def test_unequal_lengths_and_gaps(ragged, form):
+    ragged = [series.copy() for series in ragged]
+    ragged[0][1, 5:9] = np.nan
+    frames = [pd.DataFrame(series.T) for series in ragged]
+    X = convert_to(frames, form)
+    adapter = PanelTransformerAdapter(small_mug(embedding_dim=None)).fit(X)
+    expected = small_mug(embedding_dim=None).fit_transform(ragged)
+    assert_allclose(adapter.transform(X), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        lambda mug: PanelTransformerAdapter(mug) * SVC(),
+        lambda mug: make_sktime_pipeline(PanelTransformerAdapter(mug), SVC()),
+        lambda mug: PanelClassifierAdapter(make_pipeline(mug, SVC())),
+    ],
+)
+def test_pipelines_predict_as_scikit_learn_does(panel, ragged, pipeline):
+    for X, frames in ((panel, panel), (ragged, [pd.DataFrame(x.T) for x in ragged])):
+        expected = make_pipeline(small_mug(), SVC()).fit(X, Y).predict(X)
+        assert_array_equal(
+            pipeline(small_mug()).fit(frames, Y).predict(frames), expected
+        )
+
+
+def test_probabilities_are_those_of_the_estimator(panel):
+    estimator = make_pipeline(small_mug(), LogisticRegression())
+    adapter = PanelClassifierAdapter(estimator).fit(panel, Y)
+    expected = estimator.fit(panel, Y).predict_proba(panel)
+    assert_allclose(adapter.predict_proba(panel), expected)
+
+
+def test_probabilities_of_one_that_has_none(panel):
+    adapter = PanelClassifierAdapter(make_pipeline(small_mug(), SVC())).fit(panel, Y)
+    assert set(adapter.predict_proba(panel).ravel()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("classifier", "name"),
+    [
+        (
+            PanelTransformerAdapter(small_mug()) * SVC(),
+            "PanelTransformerAdapter__transformer__granularity",
+        ),
+        (
+            PanelClassifierAdapter(make_pipeline(small_mug(), SVC())),
+            "estimator__mugtransformer__granularity",
+        ),
+    ],
+)
+def test_grid_search_by_nested_names(panel, classifier, name):
+    search = TSCGridSearchCV(
+        classifier, {name: ["fine", "coarse"]}, cv=KFold(2, shuffle=True)
+    )
+    search.fit(panel, Y)
+    assert search.best_params_[name] in ("fine", "coarse")
+    assert search.predict(panel).shape == (12,)
+
+
+def test_the_estimator_given_is_left_alone(panel):
+    mug = small_mug()
+    adapter = PanelTransformerAdapter(mug).fit(panel)
+    assert not hasattr(mug, "network_")
+    assert hasattr(adapter.transformer_, "network_")
+
+
+def test_bundled_data():
+    X, y = load_unit_test(split="train", return_type="nested_univ")
+    adapter = PanelTransformerAdapter(small_mug(embedding_dim=4))
+    assert adapter.fit_transform(X, y).shape == (20, 4)
