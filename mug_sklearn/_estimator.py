@@ -396,12 +396,12 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Go on training with further series, of a stream or of many files. Ours.
 
-        The first call is a `fit`; so is the standardisation of the channels, which
-        stays as it is. Later calls train on the new series alone, with
-        ``max_epochs="auto"`` in one pass. The shapelets and the readout are then
-        fitted anew, on a uniform sample of up to 512 of all series seen since the last
-        `fit`, which the estimator keeps. Embeddings from before a call therefore do
-        not compare with those after it.
+        The first call is a `fit`, and its standardisation of the channels stays. Later
+        calls train on the new series alone, in one pass with ``max_epochs="auto"``.
+        Shapelets and readout are then fitted anew, on a uniform sample of up to 512 of
+        all series that `partial_fit` has seen, which the estimator keeps. So
+        embeddings from before a call do not compare with those after it, and they get
+        wider until the sample holds more series than `embedding_dim`.
 
         Parameters
         ----------
