@@ -67,7 +67,26 @@ SAMPLE_VALUES = 2**20
 CPU_BATCH = (2**13, 64)
 ACCELERATOR_BATCH = (2**19, 512)
 
-FITTED_STATE = ("network_", "readout_", "config_", "location_", "scale_", "device_")
+# What every fit leaves, whatever the input and the parameters.
+FITTED_STATE = (
+    "config_",
+    "device_",
+    "history_",
+    "location_",
+    "loss_curve_",
+    "n_channels_in_",
+    "n_features_in_",
+    "n_iter_",
+    "n_series_seen_",
+    "n_timepoints_in_",
+    "network_",
+    "precision_",
+    "readout_",
+    "scale_",
+    "_fitted_on_table",
+    "_fitted_width",
+    "_n_features_out",
+)
 
 Result = TypeVar("Result")
 
@@ -620,7 +639,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         estimator = cls()
         try:
             estimator.__setstate__(state)
-        except (KeyError, RuntimeError, TypeError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
             ) from error

@@ -137,7 +137,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
                 found = content.get("format") if isinstance(content, dict) else None
                 raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
             state = _decoded(content.get("state"), file)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
         ) from error

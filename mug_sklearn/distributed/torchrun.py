@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         Without the program's name.
     """
     options = _parser().parse_args(arguments)
-    is_first = int(os.environ.get("RANK", "0")) == 0
+    rank = int(os.environ.get("RANK", "0")) if _is_launched() else 0
+    is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
         X = read_series(options.series)
@@ -53,12 +54,14 @@ def main(arguments: Sequence[str]) -> int:
                 f"there is no folder {str(options.save.parent)!r} for --save"
             )
         _join_processes(mug)
+        _check_same_shape(X)
         mug.fit(X)
         if is_first:
             mug.save(options.save)
     except (OSError, ValueError) as error:
-        if is_first:
-            print(f"error: {error}", file=sys.stderr)
+        # Each says it: the first to end takes the others down, perhaps unheard.
+        place = f" in process {rank}" if rank else ""
+        print(f"error{place}: {error}", file=sys.stderr, flush=True)
         return 2
     finally:
         if torch.distributed.is_initialized():
@@ -120,12 +123,28 @@ def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
 
 def _join_processes(mug: MUGTransformer) -> None:
     """Join those that torchrun has started, if any, each with its own device."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not _is_launched():
         return
     on_cuda = mug.device.startswith(("auto", "cuda")) and torch.cuda.is_available()
     if on_cuda:
+        # What is exchanged as objects goes over the current device.
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         mug.set_params(device=f"cuda:{os.environ['LOCAL_RANK']}")
     torch.distributed.init_process_group("nccl" if on_cuda else "gloo")
+
+
+def _is_launched() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _check_same_shape(X: NDArray) -> None:
+    """Refuse files that differ between machines, before their batches do."""
+    if not torch.distributed.is_initialized():
+        return
+    shapes = [X.shape] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shapes, X.shape)
+    if len(set(shapes)) > 1:
+        raise ValueError(f"the processes read series of different shapes: {shapes}")
 
 
 def _parser() -> argparse.ArgumentParser:

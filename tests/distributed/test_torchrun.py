@@ -1,16 +1,21 @@
 """Pretraining by several processes: real ones, over gloo."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from mug_sklearn import MUGTransformer
+from mug_sklearn._settings import training_plan
 from mug_sklearn.distributed.torchrun import main, read_series
+from mug_sklearn.pretraining.ranks import Ranks
+from mug_sklearn.pretraining.trainer import Trainer
 
 COMMAND = ("-m", "mug_sklearn.distributed", "fit")
 SETTINGS = {
@@ -43,10 +48,10 @@ def path(series, tmp_path):
     return tmp_path / "series.npy"
 
 
-def torchrun(*arguments, n_processes=2):
+def torchrun(*arguments):
     launcher = ("-m", "torch.distributed.run", "--standalone")
     return subprocess.run(
-        [sys.executable, *launcher, f"--nproc-per-node={n_processes}", *arguments],
+        [sys.executable, *launcher, "--nproc-per-node=2", *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -144,7 +149,10 @@ def test_the_environment_alone_starts_nothing(series, monkeypatch):
     assert np.isfinite(mug.loss_curve_).all()
 
 
-def test_one_process_needs_no_launcher(series, path):
+def test_one_process_needs_no_launcher(series, path, monkeypatch):
+    # What another launcher of processes may have left.
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     saved = path.with_name("model")
     arguments = as_arguments(SETTINGS)
     code = main(["fit", str(path), *("--save", str(saved), "--parameters"), *arguments])
@@ -184,19 +192,44 @@ def test_bad_files_end_it_with_a_message(path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_more_processes_than_series_in_a_batch_is_an_error(path):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("missing.npy", "error in process 1: .*missing.npy"),
+        ("fewer.npy", "error in process 1: the processes read series of different"),
+    ],
+)
+def test_an_error_in_one_process_ends_all_with_its_message(
+    path, series, other, message
+):
+    np.save(path.with_name("fewer.npy"), series[:5])
+    saved = path.with_name("model")
+    script = path.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys
+        from mug_sklearn.distributed.torchrun import main
+
+        mine, other, *rest = sys.argv[1:]
+        sys.exit(main(["fit", other if os.environ["RANK"] == "1" else mine, *rest]))
+        """)
+    )
     outcome = torchrun(
-        *COMMAND,
-        str(path),
-        "--save",
-        str(path.with_name("model")),
-        "--parameters",
-        "batch_size=2",
-        "device=cpu",
-        n_processes=3,
+        *(str(script), str(path), str(path.with_name(other)), "--save", str(saved)),
+        *("--parameters", *as_arguments(SETTINGS)),
     )
     assert outcome.returncode != 0
-    assert outcome.stderr.count("cannot be shared by 3 processes") == 1
+    assert re.search(message, outcome.stderr)
+    assert not saved.exists()
+
+
+def test_more_processes_than_series_in_a_batch_is_an_error():
+    ranks = Ranks()
+    ranks.size = 3
+    mug = MUGTransformer(**SETTINGS | {"batch_size": 2})
+    plan = training_plan(mug, 10, 0, torch.device("cpu"))
+    with pytest.raises(ValueError, match="cannot be shared by 3 processes"):
+        Trainer(torch.nn.Identity(), None, plan, torch.device("cpu"), ranks)
 
 
 def test_read_series(path, series):
