@@ -147,8 +147,9 @@ class Panel:
             mean += shift * size / total
             count += size
         deviation = np.sqrt(squares / np.maximum(count, 1))
-        varies = deviation > 10 * np.finfo(np.float64).eps
-        return mean * unit, np.where(varies, deviation * unit, 1.0)
+        scale = deviation * unit  # 0 where the values are the smallest there are
+        varies = (deviation > 10 * np.finfo(np.float64).eps) & (scale > 0)
+        return mean * unit, np.where(varies, scale, 1.0)
 
     def unobserved(self) -> tuple[np.ndarray, np.ndarray]:
         """Series without any value, and channels without any value.

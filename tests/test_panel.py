@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -28,6 +28,7 @@ def test_lengths_end_with_the_last_observed_timepoint(cube):
     assert panel.n_timepoints == max(1, *expected)
 
 
+@example(np.array([[[5e-324, 0.0]]]), 1)
 @given(cubes, st.integers(1, 30))
 @settings(deadline=None, max_examples=80)
 def test_statistics_are_numpys_whatever_the_chunks(cube, chunk):
