@@ -1,11 +1,12 @@
 """Tables of the figures in a results file of the suite."""
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mug_sklearn.benchmark.report_text import markdown_table
 
 Runs = dict[str, list[dict[str, Any]]]
 
@@ -43,11 +44,6 @@ def write_figures(results: Path, target: Path) -> None:
     target.write_text("\n\n".join(sections) + "\n")
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def _time(run: dict[str, Any], share: float = 1.0) -> str:
     low, median, high = (1e3 * run[key] * share for key in ("q1", "median", "q3"))
     return f"{median:.3g} ({low:.3g} to {high:.3g})"
@@ -80,7 +76,7 @@ def _machine(runs: Runs) -> list[str]:
     ]
     if not rows:
         return []
-    return ["## The machine", _table(("what", "threads", "rate"), rows)]
+    return ["## The machine", markdown_table(("what", "threads", "rate"), rows)]
 
 
 def _floors(runs: Runs) -> list[str]:
@@ -107,7 +103,7 @@ def _floors(runs: Runs) -> list[str]:
     if not rows:
         return []
     header = ("what", "precision", "GFLOP", "MB", "floor, ms", "measured, ms", "share")
-    return ["## Floors", _table(header, rows)]
+    return ["## Floors", markdown_table(header, rows)]
 
 
 def _growth(runs: Runs) -> list[str]:
@@ -131,7 +127,7 @@ def _growth(runs: Runs) -> list[str]:
     return [
         "## Growth",
         "Slopes are of log time against log size.",
-        _table(header, rows),
+        markdown_table(header, rows),
     ]
 
 
@@ -163,7 +159,7 @@ def _peers(runs: Runs) -> list[str]:
         "MiniRocket, ms",
         "relative rate",
     )
-    return ["## transform beside MiniRocket", _table(header, rows)]
+    return ["## transform beside MiniRocket", markdown_table(header, rows)]
 
 
 def _fits(runs: Runs) -> list[str]:
@@ -211,7 +207,7 @@ def _fits(runs: Runs) -> list[str]:
         "accuracy: MUG",
         "TS2Vec",
     )
-    return ["## fit beside TS2Vec's reference code", _table(header, rows)]
+    return ["## fit beside TS2Vec's reference code", markdown_table(header, rows)]
 
 
 def _encoding_ratio(mug: dict[str, Any], ts2vec: dict[str, Any]) -> float:
@@ -224,7 +220,7 @@ def _soft_rank(runs: Runs) -> list[str]:
         return []
     rows = [(run["version"], _time(run)) for run in measured]
     title = "## Soft ranks of 512 x 320, forward and backward"
-    return [title, _table(("version", "ms"), rows)]
+    return [title, markdown_table(("version", "ms"), rows)]
 
 
 def _processes(runs: Runs) -> list[str]:
@@ -238,7 +234,7 @@ def _processes(runs: Runs) -> list[str]:
             for jobs, run in searches.items()
         ]
         header = ("n_jobs", "ms", "speed-up")
-        sections += ["## Grid search", _table(header, rows)]
+        sections += ["## Grid search", markdown_table(header, rows)]
     for run in runs.get("bench_processes.test_import", []):
         text = f"`import mug_sklearn` takes {1e3 * run['seconds']:.0f} ms beyond"
         sections += ["## Import", f"{text} torch and scikit-learn."]
@@ -248,7 +244,7 @@ def _processes(runs: Runs) -> list[str]:
     ]
     if rows:
         header = ("timepoints", "transform of one, s", "peak of fit and transform, GB")
-        sections += ["## Long series", _table(header, rows)]
+        sections += ["## Long series", markdown_table(header, rows)]
     rows = [
         (
             f"{run['n_series']:,} x 1,000",
@@ -261,5 +257,5 @@ def _processes(runs: Runs) -> list[str]:
     ]
     if rows:
         header = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
-        sections += ["## Memory maps", _table(header, rows)]
+        sections += ["## Memory maps", markdown_table(header, rows)]
     return sections

@@ -280,6 +280,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     readout_: Readout
     config_: MUGConfig
     n_timepoints_in_: int
+    n_series_seen_: int
     history_: list[dict[str, float]]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -629,14 +630,13 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Where it is no whole file of `save`, or of a version with other parameters.
         """
         state = read_state(path)
-        names = set(cls().get_params(deep=False))
-        missing = sorted({*names, *FITTED_STATE} - set(state))
+        estimator = cls()
+        missing = sorted({*estimator.get_params(), *FITTED_STATE} - set(state))
         if missing:
             raise ValueError(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
                 f"version of mug_sklearn than {version('mug_sklearn')}."
             )
-        estimator = cls()
         try:
             estimator.__setstate__(state)
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
@@ -664,33 +664,17 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self.n_timepoints_in_ = panel.n_timepoints
             self.location_, self.scale_ = panel.channel_statistics()
         earlier_history = self.history_ if continued else []
+        goes_on = streaming and continued
+        self.n_series_seen_ = panel.n_series + (self.n_series_seen_ if goes_on else 0)
         typical = panel
         if streaming:
-            typical, seed = self._sample_stream(panel, seed, continued)
+            typical, seed = self._sample_stream(panel, seed, goes_on)
         else:
-            self.n_series_seen_ = panel.n_series
             self.__dict__.pop("_reservoir", None)
-        one_pass = streaming and continued
-        plan = training_plan(self, panel.n_series, seed, device, one_pass)
-        planned_batch_size = plan.batch_size
+        plan = training_plan(self, panel.n_series, seed, device, one_pass=goes_on)
         with one_cpu_thread():
-            while True:
-                network = build_network(config)
-                if continued:
-                    network.load_state_dict(self.network_.state_dict())
-                else:
-                    initialise(network, torch.Generator().manual_seed(seed))
-                try:
-                    trainer = self._train(network, panel, plan, device)
-                    break
-                except (MemoryError, RuntimeError) as error:
-                    together = self._ranks().size > 1
-                    if plan.batch_size < 4 or together or not is_out_of_memory(error):
-                        raise
-                    if plan.batch_size == planned_batch_size:
-                        _warn_of_memory(plan.batch_size, device)
-                    plan = plan.with_half_the_batch()
-            network.eval()
+            trainer = self._pretrain(config, panel, plan, device, continued)
+            network = trainer.network.eval()
             self._fill_coarse(network, typical, seed, device, calibrate=not continued)
             precision = inference_precision(device, self.precision)
             self._place(network, device, precision)
@@ -711,20 +695,17 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.device_, self.precision_ = str(device), precision
 
     def _sample_stream(
-        self, panel: Panel, seed: int, continued: bool
+        self, panel: Panel, seed: int, goes_on: bool
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
         values = panel.n_channels * self.n_timepoints_in_
         size = max(2, min(RESERVOIR_SERIES, RESERVOIR_VALUES // values))
-        earlier = getattr(self, "_reservoir", None) if continued else None
-        earlier = Reservoir() if earlier is None else earlier
+        # A plain fit before the stream has left no sample.
+        earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
         rng = np.random.default_rng([seed, 4, earlier.n_seen])
         self._reservoir = earlier.extended(panel, size, rng)
-        if continued:
-            self.n_series_seen_ += panel.n_series
+        if goes_on:
             seed = int(rng.integers(2**31 - 1))
-        else:
-            self.n_series_seen_ = panel.n_series
         return Panel(self._reservoir.series), seed
 
     def _draw_seed(self) -> int:
@@ -788,6 +769,33 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._fitted_on_table = array.ndim == 2
             self._fitted_width = array.shape[-1]
         return array[:, None, :] if array.ndim == 2 else array
+
+    def _pretrain(
+        self,
+        config: MUGConfig,
+        panel: Panel,
+        plan: TrainingPlan,
+        device: torch.device,
+        continued: bool,
+    ) -> Trainer:
+        """Train a network, in smaller batches where memory runs out."""
+        affordable = plan
+        while True:
+            network = build_network(config)
+            if continued:
+                network.load_state_dict(self.network_.state_dict())
+            else:
+                initialise(network, torch.Generator().manual_seed(plan.seed))
+            try:
+                return self._train(network, panel, affordable, device)
+            except (MemoryError, RuntimeError) as error:
+                # Processes that train together must agree on the batch.
+                is_final = affordable.batch_size < 4 or self._ranks().size > 1
+                if is_final or not is_out_of_memory(error):
+                    raise
+            if affordable is plan:
+                _warn_of_memory(plan.batch_size, device)
+            affordable = affordable.with_half_the_batch()
 
     def _train(
         self,

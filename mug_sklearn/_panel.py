@@ -282,11 +282,11 @@ def is_list_of_series(X: Any) -> bool:
 
 
 def is_stored(X: Any) -> bool:
-    """Whether `X` is a store to read from bit by bit, not an array in memory."""
+    """Whether `X`, no tensor, is a store to read from bit by bit."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap) and X.ndim in (2, 3)
     is_table = hasattr(X, "iloc") or hasattr(X, "columns")
-    if is_table or issparse(X) or isinstance(X, torch.Tensor):
+    if is_table or issparse(X):
         return False
     has_rows = hasattr(X, "__getitem__") and hasattr(X, "dtype")
     return has_rows and len(getattr(X, "shape", ())) in (2, 3)

@@ -122,13 +122,13 @@ def training_plan(
     if isinstance(batch_size, str):
         batch_size = AUTO_BATCH_SIZE
     batch_size = min(batch_size, n_series)
-    if isinstance(settings.max_epochs, str) and one_pass:
-        n_steps = max(1, n_series // batch_size)
-    elif isinstance(settings.max_epochs, str):
+    max_epochs = settings.max_epochs
+    if max_epochs == "auto" and not one_pass:
         growth = math.sqrt(max(1.0, n_series / 1000))
         n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
     else:
-        n_steps = settings.max_epochs * max(1, n_series // batch_size)
+        n_passes = 1 if max_epochs == "auto" else max_epochs
+        n_steps = n_passes * max(1, n_series // batch_size)
     return TrainingPlan(
         n_series=n_series,
         n_steps=n_steps,

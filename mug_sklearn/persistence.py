@@ -137,15 +137,12 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
                 found = content.get("format") if isinstance(content, dict) else None
                 raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
             state = _decoded(content.get("state"), file)
+            if not isinstance(state, dict):
+                raise ValueError(f"its state is of type {type(state).__name__}")
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
         ) from error
-    if not isinstance(state, dict):
-        raise ValueError(
-            f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: its state "
-            f"is of type {type(state).__name__}"
-        )
     return state
 
 

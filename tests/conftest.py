@@ -7,21 +7,22 @@ import pytest
 
 from mug_sklearn import MUGTransformer
 
+SMALL: dict[str, Any] = {
+    "n_shapelets": 6,
+    "n_random_shapelets": 8,
+    "embedding_dim": 8,
+    "d_model": 8,
+    "n_heads": 2,
+    "n_layers": 1,
+    "max_epochs": 1,
+    "device": "cpu",
+    "random_state": 0,
+}
+
 
 def small_mug(**parameters: Any) -> MUGTransformer:
     """An instance with every component, that fits in a fraction of a second."""
-    settings = {
-        "n_shapelets": 6,
-        "n_random_shapelets": 8,
-        "embedding_dim": 8,
-        "d_model": 8,
-        "n_heads": 2,
-        "n_layers": 1,
-        "max_epochs": 1,
-        "device": "cpu",
-        "random_state": 0,
-    }
-    return MUGTransformer(**{**settings, **parameters})
+    return MUGTransformer(**{**SMALL, **parameters})
 
 
 @pytest.fixture
@@ -47,3 +48,12 @@ def ragged(panel) -> list[np.ndarray]:
     """The series of `panel` cut to unequal lengths."""
     lengths = [30, 7, 12, 25, 1, 18, 22, 9, 30, 14, 3, 27]
     return [one[:, :length] for one, length in zip(panel, lengths, strict=True)]
+
+
+@pytest.fixture
+def padded(ragged) -> np.ndarray:
+    """The series of `ragged` in one array, padded with NaN."""
+    array = np.full((12, 2, 30), np.nan)
+    for row, one in zip(array, ragged, strict=True):
+        row[:, : one.shape[1]] = one
+    return array

@@ -3,11 +3,20 @@
 import subprocess
 import sys
 
+import pytest
 
-def test_import_loads_neither_sktime_nor_matplotlib():
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("mug_sklearn", {"sktime", "matplotlib"}),
+        ("mug_sklearn.distributed", {"dask", "distributed"}),
+    ],
+)
+def test_import_does_not_load(module, others):
     code = (
-        "import sys, mug_sklearn; "
-        "print({'sktime', 'matplotlib'} & {name.split('.')[0] for name in sys.modules})"
+        f"import sys, {module}; "
+        f"print({others} & {{name.split('.')[0] for name in sys.modules}})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -15,7 +15,6 @@ from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from sklearn.exceptions import NotFittedError
 
-import mug_sklearn.device
 from mug_sklearn import MUGTransformer
 from mug_sklearn.persistence import read_state, write_state
 
@@ -95,18 +94,6 @@ def test_the_file_is_safetensors_with_versions(panel, path):
         assert "network_.fine.embed.weight" in file.keys()  # noqa: SIM118
     assert header["format"] == 1
     assert set(header["versions"]) == {"mug_sklearn", "torch", "numpy"}
-
-
-def test_where_the_device_is_absent(panel, path, monkeypatch):
-    mug = small_mug().fit(panel)
-    expected = mug.transform(panel)
-    mug.device_ = "cuda"
-    mug.save(path)
-    monkeypatch.setattr(mug_sklearn.device, "_is_available", lambda name: False)
-    with pytest.warns(UserWarning, match="fitted on device 'cuda'"):
-        loaded = MUGTransformer.load(path)
-    assert loaded.device_ == "cpu"
-    assert_array_equal(loaded.transform(panel), expected)
 
 
 def test_unfitted(path):

@@ -12,6 +12,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mug_sklearn.device
+from mug_sklearn import MUGTransformer
 
 from .conftest import small_mug
 
@@ -39,6 +40,11 @@ def through_skops(mug, tmp_path):
     untrusted = skops.io.get_untrusted_types(data=stored)
     assert all(name.startswith("mug_sklearn.") for name in untrusted)
     return skops.io.loads(stored, trusted=untrusted)
+
+
+def through_file(mug, tmp_path):
+    mug.save(tmp_path / "mug.safetensors")
+    return MUGTransformer.load(tmp_path / "mug.safetensors")
 
 
 WAYS = [
@@ -85,14 +91,14 @@ def test_an_unfitted_estimator_can_be_copied(tmp_path):
         assert way(small_mug(), tmp_path).get_params() == small_mug().get_params()
 
 
-def test_loading_where_the_device_is_absent(panel, monkeypatch):
+@pytest.mark.parametrize("way", [through_pickle, through_file])
+def test_loading_where_the_device_is_absent(panel, tmp_path, monkeypatch, way):
     mug = small_mug().fit(panel)
     expected = mug.transform(panel)
     mug.device_ = "cuda"
-    stored = pickle.dumps(mug)
     monkeypatch.setattr(mug_sklearn.device, "_is_available", lambda name: False)
     with pytest.warns(UserWarning, match="fitted on device 'cuda'"):
-        loaded = pickle.loads(stored)
+        loaded = way(mug, tmp_path)
     assert loaded.device_ == "cpu"
     assert_array_equal(loaded.transform(panel), expected)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mug_sklearn import MUGTransformer
+from .conftest import small_mug
 
 
 class Store:
@@ -19,12 +19,6 @@ class Store:
         assert isinstance(rows, slice)
         self.most_rows = max(self.most_rows, len(self.array[rows]))
         return self.array[rows].tolist()  # not even an array
-
-
-def small_mug():
-    return MUGTransformer(
-        max_epochs=1, n_random_shapelets=8, d_model=16, random_state=0
-    )
 
 
 @pytest.fixture(params=[(30, 25), (30, 2, 25)], ids=["2-D", "3-D"])

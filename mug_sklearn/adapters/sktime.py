@@ -23,6 +23,13 @@ __all__ = ["PanelClassifierAdapter", "PanelTransformerAdapter"]
 # sktime converts to the first of these that fits the scientific type alone: an array
 # first would fail on series of unequal length.
 PANEL_FORMS = ["df-list", "numpy3D"]
+SHARED_TAGS = {
+    "X_inner_mtype": PANEL_FORMS,
+    "capability:multivariate": True,
+    "capability:unequal_length": True,
+    "capability:missing_values": True,
+    "python_dependencies": ["torch"],
+}
 
 
 class PanelTransformerAdapter(BaseTransformer):
@@ -61,19 +68,15 @@ class PanelTransformerAdapter(BaseTransformer):
     """
 
     _tags = {  # noqa: RUF012 -- sktime's own convention
+        **SHARED_TAGS,
         "scitype:transform-input": "Series",
         "scitype:transform-output": "Primitives",
         "scitype:instancewise": False,
-        "X_inner_mtype": PANEL_FORMS,
         "y_inner_mtype": "None",
         "fit_is_empty": False,
-        "capability:multivariate": True,
-        "capability:unequal_length": True,
         "capability:unequal_length:removes": True,
-        "capability:missing_values": True,
         "capability:missing_values:removes": True,
         "capability:categorical_in_X": False,
-        "python_dependencies": ["torch"],
     }
 
     def __init__(self, transformer: Any) -> None:
@@ -139,12 +142,8 @@ class PanelClassifierAdapter(BaseClassifier):
     """
 
     _tags = {  # noqa: RUF012 -- sktime's own convention
-        "X_inner_mtype": PANEL_FORMS,
-        "capability:multivariate": True,
-        "capability:unequal_length": True,
-        "capability:missing_values": True,
+        **SHARED_TAGS,
         "capability:predict_proba": True,
-        "python_dependencies": ["torch"],
     }
 
     def __init__(self, estimator: Any) -> None:

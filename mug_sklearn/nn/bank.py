@@ -209,13 +209,14 @@ class DilatedShapelets(nn.Module):
         Returns
         -------
         signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
-            `seen` is positive where a channel of the mix is observed.
+            `seen` is 1 where a channel of the mix is observed, else 0.
         """
         weight = observed.to(values.dtype)
         reach = self.dilation * (PATTERN_LENGTH // 2)
         signal = torch.einsum("mc,nct->nmt", self.mixing, values * weight)
         channels = (self.mixing != 0).to(values.dtype)
-        seen = torch.einsum("mc,nct->nmt", channels, weight)
+        n_seen = torch.einsum("mc,nct->nmt", channels, weight)
+        seen = (n_seen > 0).to(values.dtype)
         return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
 
     def _windows(
@@ -243,7 +244,7 @@ class DilatedShapelets(nn.Module):
         taps = range(0, self.dilation * PATTERN_LENGTH, self.dilation)
         windows, present = (
             torch.stack([x[..., start + t : stop + t : step] for t in taps], dim=2)
-            for x in (signal, (seen > 0).to(signal.dtype))
+            for x in (signal, seen)
         )
         n_present = present.sum(dim=2, keepdim=True).clamp(min=1)
         mean = windows.sum(dim=2, keepdim=True) / n_present

@@ -255,7 +255,8 @@ class Trainer:
                 part = part.float()
             return self.ranks.gather(part, own, n_views)
 
-        tokens = tokens.map(complete)
+        # No loss looks at the fine tokens themselves.
+        tokens = replace(tokens, fine=None, fine_mask=None).map(complete)
         terms: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         if tokens.multi is not None and tokens.fused is not None:

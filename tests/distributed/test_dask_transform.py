@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -247,17 +246,6 @@ def test_without_dask(mug, many, monkeypatch):
     monkeypatch.setitem(sys.modules, "dask", None)  # as if it were not installed
     with pytest.raises(ImportError, match=r'pip install "mug_sklearn\[distributed\]"'):
         transform(mug, X)
-
-
-def test_import_loads_no_dask():
-    code = (
-        "import sys, mug_sklearn.distributed; "
-        "print({'dask', 'distributed'} & {name.split('.')[0] for name in sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
 
 
 def test_grid_search_on_a_cluster(client, panel):

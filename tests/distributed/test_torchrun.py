@@ -17,27 +17,15 @@ from mug_sklearn.distributed.torchrun import main, read_series
 from mug_sklearn.pretraining.ranks import Ranks
 from mug_sklearn.pretraining.trainer import Trainer
 
+from ..conftest import SMALL
+
 COMMAND = ("-m", "mug_sklearn.distributed", "fit")
-SETTINGS = {
-    "n_shapelets": 6,
-    "n_random_shapelets": 8,
-    "embedding_dim": 8,
-    "d_model": 8,
-    "n_heads": 2,
-    "n_layers": 1,
-    "max_epochs": 4,
-    "early_stopping": False,
-    "random_state": 0,
-    "device": "cpu",
-}
+SETTINGS = SMALL | {"max_epochs": 4, "early_stopping": False}
 
 
 @pytest.fixture
-def series(ragged):
-    """Series of unequal length with gaps, as an array with padding."""
-    padded = np.full((len(ragged), 2, 30), np.nan)
-    for row, one in zip(padded, ragged, strict=True):
-        row[:, : one.shape[1]] = one
+def series(padded):
+    """Series of unequal length with gaps."""
     padded[0, 1, 5:9] = np.nan
     return padded
 
