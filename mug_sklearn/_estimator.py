@@ -1,14 +1,13 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
-import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike, fspath
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,6 +24,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ._fitting import Course, plan_to_resume, summary_of
+from ._inference import Inference, TokenRepresentation
 from ._panel import (
     Panel,
     Reservoir,
@@ -35,14 +36,10 @@ from ._panel import (
     series_from_list,
 )
 from ._settings import check_combinations, network_config, training_plan
-from .device import (
-    inference_precision,
-    is_out_of_memory,
-    one_cpu_thread,
-    resolve_device,
-)
-from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
-from .nn.readout import Readout, fit_readout
+from .callbacks import CallbackSupportMixin, FitTasks, without_callbacks
+from .device import inference_precision, one_cpu_thread, resolve_device
+from .nn.network import MUGConfig, MUGNetwork, build_network
+from .nn.readout import Readout
 from .persistence import (
     network_from_arrays,
     network_to_arrays,
@@ -51,21 +48,11 @@ from .persistence import (
     readout_to_arrays,
     write_state,
 )
-from .pretraining.discovery import discover_shapelets
 from .pretraining.ranks import Ranks
-from .pretraining.trainer import Trainer, TrainingPlan
+from .pretraining.trainer import Trainer
 
-# Statistics that are fitted after training look at no more series than this.
-READOUT_SERIES = 2048
 RESERVOIR_SERIES = 512
 RESERVOIR_VALUES = 2**22
-DISCOVERY_SERIES = 256
-CALIBRATION_SERIES = 32
-SAMPLE_VALUES = 2**20
-# Values and series in a batch of transform: what a CPU's caches hold, and what keeps
-# an accelerator busy.
-CPU_BATCH = (2**13, 64)
-ACCELERATOR_BATCH = (2**19, 512)
 
 # What every fit leaves, whatever the input and the parameters.
 FITTED_STATE = (
@@ -88,28 +75,13 @@ FITTED_STATE = (
     "_n_features_out",
 )
 
-Result = TypeVar("Result")
 
-
-class TokenRepresentation(NamedTuple):
-    """Token-level representation of a panel at one granularity.
-
-    Attributes
-    ----------
-    tokens : float32 array of shape (n_series, n_tokens, d_model)
-        0 where `mask` is False.
-    mask : bool array of shape (n_series, n_tokens)
-        True where a token represents something observed.
-    spans : int array of shape (n_tokens, 2)
-        First timepoint that a token covers, and the one after its last.
-    """
-
-    tokens: np.ndarray
-    mask: np.ndarray
-    spans: np.ndarray
-
-
-class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class MUGTransformer(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """Unsupervised multi-granularity embedding of time series.
 
     `fit` pretrains a network without labels; `transform` gives one vector a series. A
@@ -409,7 +381,63 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             exception, KeyboardInterrupt included, it leaves the estimator as it was.
         """
         with self._all_or_nothing():
-            self._fit(X, continued=self.warm_start and hasattr(self, "network_"))
+            self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def resume(self, X: ArrayLike, y: Any = None) -> Self:
+        """Go on with a fit from a checkpoint, to where it would have ended. Ours.
+
+        On the same machine the result equals that of an uninterrupted fit exactly.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            The training series of the interrupted fit.
+        y : None
+            Ignored; present by convention.
+
+        Returns
+        -------
+        self : MUGTransformer
+
+        Raises
+        ------
+        ValueError
+            Where the estimator was not loaded from a checkpoint, or where panel or
+            parameters are not those of the interrupted fit. The estimator is left as
+            it was.
+
+        See Also
+        --------
+        mug_sklearn.callbacks.Checkpoint : Writes checkpoints.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from mug_sklearn import MUGTransformer
+        >>> from mug_sklearn.callbacks import Checkpoint
+        >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+        >>> mug = MUGTransformer(max_epochs=3, random_state=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mug = mug.set_callbacks(Checkpoint(folder)).fit(X)
+        ...     path = Path(folder) / "epoch-0001.safetensors"
+        ...     checkpoint = MUGTransformer.load(path)
+        >>> checkpoint.n_iter_
+        1
+        >>> checkpoint.resume(X).n_iter_
+        3
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "_interrupted"):
+            raise ValueError(
+                f"This {type(self).__name__} has no training to go on with; load a "
+                "file that mug_sklearn.callbacks.Checkpoint wrote."
+            )
+        with self._all_or_nothing():
+            self._resume(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -455,17 +483,19 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         # scikit-learn checks the parameters on the first call only.
         self._validate_params()
         with self._all_or_nothing():
-            self._fit(X, continued=hasattr(self, "network_"), streaming=True)
+            self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Take back all changes to the estimator if anything is raised inside."""
-        before = dict(self.__dict__)
+        before = without_callbacks(self.__dict__)
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
+            # The framework has yet to say good-bye to the callbacks.
+            for name in without_callbacks(self.__dict__):
+                del self.__dict__[name]
             self.__dict__.update(before)
             raise
 
@@ -499,7 +529,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             blocks = self.network_.pooled_blocks(values, observed)
             return self.readout_(blocks).numpy()
 
-        for rows, embedded in self._map_batches(embed, panel):
+        for rows, embedded in self._inference().map_batches(embed, panel):
             embedding[rows] = embedded
         return embedding
 
@@ -531,22 +561,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_is_fitted(self)
         panel = self._read_panel(X, reset=False)
         _warn_of_unobserved(panel)
-        representations: dict[str, TokenRepresentation] = {}
-        # The longest series come first, so the first batch has every token there is.
-        for rows, arrays in self._map_batches(self._token_arrays, panel):
-            for name, (tokens, mask, spans) in arrays.items():
-                if name not in representations:
-                    shape = (panel.n_series, *mask.shape[1:])
-                    representations[name] = TokenRepresentation(
-                        np.zeros((*shape, tokens.shape[-1]), dtype=np.float32),
-                        np.zeros(shape, dtype=bool),
-                        np.minimum(spans, panel.n_timepoints),
-                    )
-                whole = representations[name]
-                n_tokens = mask.shape[1]
-                whole.tokens[rows, :n_tokens] = tokens * mask[..., None]
-                whole.mask[rows, :n_tokens] = mask
-        return representations
+        return self._inference().token_representations(panel)
 
     def to(self, device: str) -> Self:
         """Move the fitted network to a device; later calls compute there.
@@ -606,7 +621,7 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         True
         """
         check_is_fitted(self)
-        write_state(path, self.__getstate__())
+        write_state(path, without_callbacks(self.__getstate__()))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -645,25 +660,23 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             ) from error
         return estimator
 
-    def _fit(self, X: ArrayLike, continued: bool, streaming: bool = False) -> None:
+    def _fit(
+        self, X: ArrayLike, y: Any, continued: bool, streaming: bool = False
+    ) -> None:
         device = resolve_device(self.device)
         seed = self._draw_seed()
         check_combinations(self)
         panel = self._read_panel(X, reset=not continued)
         longest = self.n_timepoints_in_ if continued else panel.n_timepoints
         config = network_config(self, panel.n_channels, longest)
-        if continued and config != self.config_:
-            raise ValueError(
-                "The network's shape must be that of the last fit to go on from there; "
-                "set back the changed parameters, or fit anew with warm_start=False. "
-                f"Fitted: {self.config_}; asked for: {config}."
-            )
+        if continued:
+            self._check_same_shape(config)
         _warn_of_unobserved(panel)
         if not continued:
             self.n_channels_in_ = panel.n_channels
             self.n_timepoints_in_ = panel.n_timepoints
             self.location_, self.scale_ = panel.channel_statistics()
-        earlier_history = self.history_ if continued else []
+            self.history_ = []
         goes_on = streaming and continued
         self.n_series_seen_ = panel.n_series + (self.n_series_seen_ if goes_on else 0)
         typical = panel
@@ -671,28 +684,138 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             typical, seed = self._sample_stream(panel, seed, goes_on)
         else:
             self.__dict__.pop("_reservoir", None)
-        plan = training_plan(self, panel.n_series, seed, device, one_pass=goes_on)
-        with one_cpu_thread():
-            trainer = self._pretrain(config, panel, plan, device, continued)
-            network = trainer.network.eval()
-            self._fill_coarse(network, typical, seed, device, calibrate=not continued)
-            precision = inference_precision(device, self.precision)
-            self._place(network, device, precision)
-            self.config_ = config
-            self.readout_ = self._fit_readout(typical, seed)
-        self.history_ = earlier_history + [
-            epoch | {"epoch": epoch["epoch"] + len(earlier_history)}
-            for epoch in trainer.history()
-        ]
+        course = Course(
+            panel=panel,
+            typical=typical,
+            location=self.location_,
+            scale=self.scale_,
+            config=config,
+            plan=training_plan(self, panel.n_series, seed, device, one_pass=goes_on),
+            device=device,
+            ranks=self._ranks(),
+            weights=self.network_.state_dict() if continued else None,
+            calibrates=not continued,
+        )
+        self.__dict__.pop("_interrupted", None)
+        tasks = FitTasks(self, X, y, course.plan.n_epochs)
+        self._follow(course, tasks)
+
+    def _resume(self, X: ArrayLike, y: Any) -> None:
+        interrupted = self._interrupted
+        device = resolve_device(self.device)
+        check_combinations(self)
+        panel = self._read_panel(X, reset=False)
+        self._check_same_shape(
+            network_config(self, panel.n_channels, self.n_timepoints_in_)
+        )
+        _check_same_panel(summary_of(panel), interrupted["panel"])
+        plan = training_plan(self, panel.n_series, interrupted["plan"]["seed"], device)
+        plan = plan_to_resume(plan, interrupted)
+        course = Course(
+            panel=panel,
+            typical=panel,
+            location=self.location_,
+            scale=self.scale_,
+            config=self.config_,
+            plan=plan,
+            device=device,
+            ranks=self._ranks(),
+            weights=self.network_.state_dict(),
+            calibrates=interrupted["calibrates"],
+        )
+        del self._interrupted
+        n_done = -(-len(interrupted["losses"]) // plan.steps_per_epoch)
+        tasks = FitTasks(self, X, y, plan.n_epochs - n_done, first_epoch=n_done)
+        self._follow(course, tasks, interrupted)
+
+    def _follow(
+        self, course: Course, tasks: FitTasks, interrupted: dict[str, Any] | None = None
+    ) -> None:
+        """Train, epoch by epoch, and set what the fit leaves."""
+        n_earlier = len(self.history_) - tasks.first_epoch
+
+        def end_epoch(trainer: Trainer, epoch: int) -> bool:
+            summary = trainer.epoch_summary(epoch)
+            number = n_earlier + epoch
+            # Cut: where memory ran out, the epochs are repeated.
+            self.history_ = [*self.history_[:number], summary | {"epoch": number + 1}]
+            self._unfinished = course, trainer
+            return tasks.end_epoch(epoch, lambda: self._as_if_stopped()[0])
+
+        with (
+            one_cpu_thread(),
+            tqdm(
+                total=course.plan.n_steps,
+                desc=type(self).__name__,
+                unit="step",
+                disable=not self.verbose,
+            ) as progress,
+        ):
+            trainer = course.pretrain(
+                tasks.begin_epoch, end_epoch, progress, interrupted
+            )
+            self._conclude(course, trainer.network)
+        self.__dict__.pop("_unfinished", None)
+        tasks.end()
+
+    def _conclude(self, course: Course, network: MUGNetwork) -> None:
+        """Set what a fit leaves whose training has ended with `network`."""
+        course.complete(network)
+        precision = inference_precision(course.device, self.precision)
+        self._place(network.eval(), course.device, precision)
+        self.config_ = course.config
+        self.readout_ = course.fit_readout(
+            self._inference(), self.readout, self.embedding_dim
+        )
         self.loss_curve_ = [epoch["loss"] for epoch in self.history_]
         self.n_iter_ = len(self.history_)
         axes = self.readout_.axes
         width = len(self.readout_.location) if axes is None else axes.shape[1]
         self._n_features_out = width
 
+    def _as_if_stopped(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Attributes of a fit that stops now, and what it needs to go on later."""
+        course, trainer = self._unfinished
+        network = build_network(course.config)
+        network.load_state_dict(trainer.network.state_dict())
+        stopped = type(self).__new__(type(self))
+        stopped.__dict__.update(self.__dict__)
+        stopped._conclude(course, network.to(course.device))
+        attributes = {
+            name: value
+            for name, value in stopped.__dict__.items()
+            if self.__dict__.get(name) is not value
+        }
+        return attributes, course.training_state(trainer)
+
+    def _save_checkpoint(self, path: str | PathLike[str]) -> None:
+        """Write what `load` reads as if `fit` had stopped here, and `resume` needs."""
+        attributes, interrupted = self._as_if_stopped()
+        stopped = type(self).__new__(type(self))
+        stopped.__dict__.update(self.__dict__ | attributes)
+        stopped._interrupted = interrupted
+        stopped.save(path)
+
+    def _check_same_shape(self, config: MUGConfig) -> None:
+        if config != self.config_:
+            raise ValueError(
+                "The network's shape must be that of the last fit to go on from there; "
+                "set back the changed parameters, or fit anew with warm_start=False. "
+                f"Fitted: {self.config_}; asked for: {config}."
+            )
+
     def _place(self, network: MUGNetwork, device: torch.device, precision: str) -> None:
         self.network_ = network.to(device, getattr(torch, precision))
         self.device_, self.precision_ = str(device), precision
+
+    def _inference(self) -> Inference:
+        return Inference(
+            self.network_,
+            self.location_,
+            self.scale_,
+            torch.device(self.device_),
+            getattr(torch, self.precision_),
+        )
 
     def _sample_stream(
         self, panel: Panel, seed: int, goes_on: bool
@@ -770,186 +893,13 @@ class MUGTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self._fitted_width = array.shape[-1]
         return array[:, None, :] if array.ndim == 2 else array
 
-    def _pretrain(
-        self,
-        config: MUGConfig,
-        panel: Panel,
-        plan: TrainingPlan,
-        device: torch.device,
-        continued: bool,
-    ) -> Trainer:
-        """Train a network, in smaller batches where memory runs out."""
-        affordable = plan
-        while True:
-            network = build_network(config)
-            if continued:
-                network.load_state_dict(self.network_.state_dict())
-            else:
-                initialise(network, torch.Generator().manual_seed(plan.seed))
-            try:
-                return self._train(network, panel, affordable, device)
-            except (MemoryError, RuntimeError) as error:
-                # Processes that train together must agree on the batch.
-                is_final = affordable.batch_size < 4 or self._ranks().size > 1
-                if is_final or not is_out_of_memory(error):
-                    raise
-            if affordable is plan:
-                _warn_of_memory(plan.batch_size, device)
-            affordable = affordable.with_half_the_batch()
-
-    def _train(
-        self,
-        network: MUGNetwork,
-        panel: Panel,
-        plan: TrainingPlan,
-        device: torch.device,
-    ) -> Trainer:
-        """Pretrain `network` in place."""
-
-        def read_batch(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-            batch = panel.batch(rows, self.location_, self.scale_)
-            return (
-                torch.from_numpy(batch.values),
-                torch.from_numpy(batch.observed),
-                torch.from_numpy(batch.lengths),
-            )
-
-        trainer = Trainer(network, read_batch, plan, device, self._ranks())
-        name = type(self).__name__
-        with tqdm(
-            total=plan.n_steps, desc=name, unit="step", disable=not self.verbose
-        ) as progress:
-            for terms in trainer.run():
-                progress.update()
-                progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
-        return trainer
-
     def _ranks(self) -> Ranks:
         """The processes that train together; never more because of the environment."""
         return Ranks()
 
-    def _fill_coarse(
-        self,
-        network: MUGNetwork,
-        panel: Panel,
-        seed: int,
-        device: torch.device,
-        calibrate: bool,
-    ) -> None:
-        """Discover the shapelets, and calibrate the bank of random ones."""
-        if not network.config.has_coarse:
-            return
-        rng = np.random.default_rng([seed, 2])
-        values, observed = self._sample(panel, DISCOVERY_SERIES, rng, device)
-        discover_shapelets(network, values, observed, rng)
-        if network.config.n_random_shapelets and calibrate:
-            values, observed = self._sample(panel, CALIBRATION_SERIES, rng, device)
-            generator = torch.Generator().manual_seed(seed)
-            network.bank.calibrate(values, observed, generator)
-
-    def _sample(
-        self,
-        panel: Panel,
-        n_series: int,
-        rng: np.random.Generator,
-        device: torch.device,
-    ) -> tuple[Tensor, Tensor]:
-        """Some training series as tensors, all if there are no more."""
-        affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
-        size = min(n_series, panel.n_series, max(1, affordable))
-        rows = np.sort(rng.choice(panel.n_series, size, replace=False))
-        batch = panel.batch(rows, self.location_, self.scale_)
-        values, observed = (
-            torch.from_numpy(batch.values),
-            torch.from_numpy(batch.observed),
-        )
-        return values.to(device), observed.to(device)
-
-    def _fit_readout(self, panel: Panel, seed: int) -> Readout:
-        rng = np.random.default_rng([seed, 3])
-        size = min(READOUT_SERIES, panel.n_series)
-        chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
-        gathered: dict[str, list[Tensor]] = {}
-        order = []
-        for rows, blocks in self._map_batches(
-            self.network_.pooled_blocks, panel, chosen
-        ):
-            order.append(rows)
-            for name, block in blocks.items():
-                gathered.setdefault(name, []).append(block)
-        if self.readout == "cross":
-            gathered = {"multi": gathered["multi"]}
-        back = torch.from_numpy(np.argsort(np.concatenate(order)))
-        blocks = {
-            name: torch.cat(parts)[back.to(parts[0].device)]
-            for name, parts in gathered.items()
-        }
-        return fit_readout(blocks, self.embedding_dim)
-
-    def _map_batches(
-        self,
-        compute: Callable[[Tensor, Tensor], Result],
-        panel: Panel,
-        rows: np.ndarray | None = None,
-    ) -> Iterator[tuple[np.ndarray, Result]]:
-        """Results over batches of bounded size in evaluation, longest series first.
-
-        Series of similar length share a batch, so that little padding is computed.
-        Where memory runs out, smaller batches are tried.
-        """
-        rows = np.arange(panel.n_series) if rows is None else rows
-        rows = rows[np.argsort(-panel.lengths[rows], kind="stable")]
-        device = torch.device(self.device_)
-        dtype = getattr(torch, self.precision_)
-        n_values, most = CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
-        affordable = most
-        start = 0
-        while start < len(rows):
-            longest = max(1, int(panel.lengths[rows[start]]))
-            size = n_values // (longest * math.ceil(panel.n_channels / 8))
-            chosen = rows[start : start + max(1, min(affordable, size))]
-            try:
-                batch = panel.batch(chosen, self.location_, self.scale_)
-                values = torch.from_numpy(batch.values).to(device, dtype)
-                observed = torch.from_numpy(batch.observed).to(device)
-                with torch.inference_mode():
-                    result = compute(values, observed)
-            except (MemoryError, RuntimeError) as error:
-                if len(chosen) == 1 or not is_out_of_memory(error):
-                    raise
-                if affordable == most:
-                    _warn_of_memory(len(chosen), device)
-                affordable = len(chosen) // 2
-                continue
-            start += len(chosen)
-            yield chosen, result
-
-    def _token_arrays(
-        self, values: Tensor, observed: Tensor
-    ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Tokens, mask and spans of each granularity for one batch."""
-        tokens = self.network_(values, observed)
-        arrays = {}
-        if tokens.fine is not None:
-            start = np.arange(tokens.fine.shape[1]) * self.config_.patch_length
-            spans = np.stack((start, start + self.config_.patch_length), axis=1)
-            arrays["fine"] = (tokens.fine, tokens.fine_mask, spans)
-        if tokens.coarse is not None:
-            spans = tokens.coarse.spans.cpu().numpy()
-            arrays["coarse"] = (tokens.coarse.tokens, tokens.coarse.mask, spans)
-        if tokens.multi is not None:
-            spans = arrays["fine"][2]
-            if self.config_.fine_fusion == "max":
-                spans = np.array([[0, spans[-1, 1]]])
-            arrays["fused"] = (tokens.fused, tokens.fused_mask, spans)
-            arrays["multi"] = (tokens.multi, tokens.fused_mask, spans)
-        return {
-            name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
-            for name, (tokens, mask, spans) in arrays.items()
-        }
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
+        state.pop("_unfinished", None)
         if "network_" in state:
             state["network_"] = network_to_arrays(self.network_)
             state["readout_"] = readout_to_arrays(self.readout_)
@@ -1000,10 +950,11 @@ def _warn_of_unobserved(panel: Panel) -> None:
             )
 
 
-def _warn_of_memory(batch_size: int, device: torch.device) -> None:
-    warnings.warn(
-        f"Memory on device {str(device)!r} does not suffice for {batch_size} series at "
-        "once; smaller batches are used.",
-        UserWarning,
-        stacklevel=4,
-    )
+def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Refuse to go on with a training on another panel."""
+    for name, value in expected.items():
+        if not np.allclose(found[name], value, rtol=1e-6):
+            raise ValueError(
+                f"X is not the panel of the interrupted fit: its {name} is "
+                f"{found[name]}, not {value}."
+            )

@@ -46,6 +46,28 @@ def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUG
     return network.eval()
 
 
+def optimizer_to_arrays(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimiser remembers of each parameter, by the parameter's number."""
+    return {
+        str(number): {
+            name: value.detach().cpu().numpy().copy() for name, value in moments.items()
+        }
+        for number, moments in optimizer.state_dict()["state"].items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, arrays: Mapping[str, Any]
+) -> None:
+    """Let an optimiser remember what `optimizer_to_arrays` took from another one."""
+    moments = {
+        int(number): {name: _tensor(array) for name, array in of_one.items()}
+        for number, of_one in arrays.items()
+    }
+    settings = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": settings})
+
+
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:
     """The readout's fields with arrays in place of tensors."""
     return {

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
+from mug_sklearn._fitting import Course
 from mug_sklearn._settings import training_plan
 from mug_sklearn.pretraining.trainer import Trainer
 
@@ -175,7 +176,7 @@ class TestParameters:
         def started(self, *arguments):
             raise AssertionError("work had started")
 
-        monkeypatch.setattr(MUGTransformer, "_train", started)
+        monkeypatch.setattr(Course, "pretrain", started)
         with pytest.raises(ValueError, match=message):
             small_mug(**parameters).fit(panel)
 

@@ -64,10 +64,10 @@ def greedy(limit):
 def test_transform_goes_on_in_smaller_batches(panel):
     mug = small_mug().fit(panel)
     with pytest.warns(UserWarning, match="does not suffice for 12 series") as caught:
-        parts = list(mug._map_batches(greedy(3), Panel(panel)))
+        parts = list(mug._inference().map_batches(greedy(3), Panel(panel)))
     assert len(caught) == 1
     assert [len(rows) for rows, _ in parts] == [3, 3, 3, 3]
-    ((rows, whole),) = mug._map_batches(greedy(12), Panel(panel))
+    ((rows, whole),) = mug._inference().map_batches(greedy(12), Panel(panel))
     assert_array_equal(np.concatenate([part for _, part in parts]), whole)
     assert_array_equal(np.concatenate([part for part, _ in parts]), rows)
 
@@ -78,7 +78,7 @@ def test_one_series_too_many_is_an_error(panel):
         pytest.warns(UserWarning, match="does not suffice"),
         pytest.raises(MemoryError),
     ):
-        list(mug._map_batches(greedy(0), Panel(panel)))
+        list(mug._inference().map_batches(greedy(0), Panel(panel)))
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(panel):
@@ -88,4 +88,4 @@ def test_other_errors_are_not_taken_for_lack_of_memory(panel):
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        list(mug._map_batches(broken, Panel(panel)))
+        list(mug._inference().map_batches(broken, Panel(panel)))

@@ -1,9 +1,8 @@
-"""The training loop: optimiser, schedule, early stop, history, resumable state."""
+"""The training loop: optimiser, schedule, early stop, record of losses."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +81,11 @@ class TrainingPlan:
         """Full batches in a pass; each pass leaves out another remainder."""
         return max(1, self.n_series // self.batch_size)
 
+    @property
+    def n_epochs(self) -> int:
+        """Most passes, a begun one counted."""
+        return -(-self.n_steps // self.steps_per_epoch)
+
     def with_half_the_batch(self) -> "TrainingPlan":
         """As many passes over the series in batches of half the size."""
         return replace(self, batch_size=self.batch_size // 2, n_steps=2 * self.n_steps)
@@ -104,8 +108,9 @@ def learning_rate_factor(step: int, n_steps: int) -> float:
 class Trainer:
     """Trains a network in place.
 
-    All randomness of a step comes from the plan's seed and the step's number, so a
-    resumed run equals an uninterrupted one, and no global random state is touched.
+    All randomness of a step comes from the plan's seed and the step's number, so no
+    global random state is touched, and a trainer with the weights, the optimiser's
+    state and the `losses` of another one goes on as that would have.
 
     Parameters
     ----------
@@ -119,8 +124,6 @@ class Trainer:
 
     Attributes
     ----------
-    step : int
-        Optimisation steps done.
     losses : list of dict of str to float
         The loss and its terms at each step.
     """
@@ -153,8 +156,12 @@ class Trainer:
             weight_decay=WEIGHT_DECAY,
             fused=True,
         )
-        self.step = 0
         self.losses: list[dict[str, float]] = []
+
+    @property
+    def step(self) -> int:
+        """Optimisation steps done."""
+        return len(self.losses)
 
     def run(self, n_steps: int | None = None) -> Iterator[dict[str, float]]:
         """Train, yielding the losses of each step as it is done.
@@ -162,12 +169,15 @@ class Trainer:
         Parameters
         ----------
         n_steps : int, optional
-            Stop after so many further steps; by default when the plan is fulfilled or
-            the loss no longer improves.
+            Stop after so many further steps at the latest.
         """
         last = self.plan.n_steps if n_steps is None else self.step + n_steps
-        while self.step < min(last, self.plan.n_steps) and not self.has_converged():
+        while self.step < last and not self.is_done():
             yield self._train_step()
+
+    def is_done(self) -> bool:
+        """Whether the plan is fulfilled or the loss no longer improves."""
+        return self.step >= self.plan.n_steps or self.has_converged()
 
     def has_converged(self) -> bool:
         """Whether the mean loss of the last window is no better than the one before."""
@@ -178,31 +188,12 @@ class Trainer:
         before, now = np.mean(loss[:window]), np.mean(loss[window:])
         return bool(before - now < self.plan.tol * abs(before))
 
-    def history(self) -> list[dict[str, float]]:
-        """The mean of each term over each epoch, begun epochs included."""
+    def epoch_summary(self, epoch: int) -> dict[str, float]:
+        """Number, steps and mean terms of an epoch; the first is 0 and has number 1."""
         size = self.plan.steps_per_epoch
-        epochs = []
-        for start in range(0, len(self.losses), size):
-            steps = self.losses[start : start + size]
-            means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
-            epochs.append({"epoch": start // size + 1, "n_steps": len(steps)} | means)
-        return epochs
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that `load_state_dict` needs to go on from here."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "losses": [dict(terms) for terms in self.losses],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was called, with the same plan."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        self.losses = [dict(terms) for terms in state["losses"]]
+        steps = self.losses[epoch * size : (epoch + 1) * size]
+        means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
+        return {"epoch": epoch + 1, "n_steps": len(steps)} | means
 
     def _train_step(self) -> dict[str, float]:
         seed = np.random.SeedSequence([self.plan.seed, 1, self.step])
@@ -219,7 +210,6 @@ class Trainer:
         terms = self.loss_terms(both, rng)
         self._update(terms["loss"])
         recorded = {name: float(term.detach()) for name, term in terms.items()}
-        self.step += 1
         self.losses.append(recorded)
         return recorded
 

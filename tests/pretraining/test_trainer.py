@@ -8,6 +8,7 @@ import torch
 
 from mug_sklearn.nn.coarse import SegmentScale
 from mug_sklearn.nn.network import MUGConfig, build_network, initialise
+from mug_sklearn.persistence import optimizer_to_arrays, restore_optimizer
 from mug_sklearn.pretraining.trainer import (
     Trainer,
     TrainingPlan,
@@ -68,29 +69,25 @@ def run(trainer, n_steps=None):
     return list(trainer.run(n_steps))
 
 
+def summaries(trainer):
+    n_epochs = -(-trainer.step // trainer.plan.steps_per_epoch)
+    return [trainer.epoch_summary(epoch) for epoch in range(n_epochs)]
+
+
 @pytest.mark.parametrize("interrupted_after", [1, 5, 11])
 def test_resuming_equals_not_stopping(interrupted_after):
     whole, _ = make_trainer()
     run(whole)
     first, _ = make_trainer()
     run(first, interrupted_after)
-    state = copy.deepcopy(first.state_dict())
     second, _ = make_trainer()
-    second.load_state_dict(state)
+    second.network.load_state_dict(first.network.state_dict())
+    restore_optimizer(second.optimizer, optimizer_to_arrays(first.optimizer))
+    second.losses = list(first.losses)
     run(second)
-    assert second.history() == whole.history()
+    assert second.losses == whole.losses
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], tensor), name
-
-
-def test_state_survives_torch_save(tmp_path):
-    trainer, _ = make_trainer()
-    run(trainer, 3)
-    torch.save(trainer.state_dict(), tmp_path / "state.pt")
-    loaded = torch.load(tmp_path / "state.pt", weights_only=True)
-    other, _ = make_trainer()
-    other.load_state_dict(loaded)
-    assert run(other) == run(trainer)
 
 
 def test_an_epoch_visits_each_series_at_most_once():
@@ -106,7 +103,7 @@ def test_an_epoch_visits_each_series_at_most_once():
 def test_a_step_may_begin_an_epoch_that_is_not_finished():
     trainer, _ = make_trainer(n_steps=5)
     run(trainer)
-    assert [epoch["n_steps"] for epoch in trainer.history()] == [2, 2, 1]
+    assert [epoch["n_steps"] for epoch in summaries(trainer)] == [2, 2, 1]
 
 
 def test_learning_rate_warms_up_and_decays():

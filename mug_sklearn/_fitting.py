@@ -1,0 +1,257 @@
+"""The course of a fit: pretraining, shapelet discovery, readout. No scikit-learn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ._inference import Inference, warn_of_memory
+from ._panel import Panel
+from .device import is_out_of_memory
+from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
+from .nn.readout import Readout, fit_readout
+from .persistence import optimizer_to_arrays, restore_optimizer
+from .pretraining.discovery import discover_shapelets
+from .pretraining.ranks import Ranks
+from .pretraining.trainer import Trainer, TrainingPlan
+
+# Statistics that are fitted after training look at no more series than this.
+READOUT_SERIES = 2048
+DISCOVERY_SERIES = 256
+CALIBRATION_SERIES = 32
+SAMPLE_VALUES = 2**20
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a fit trains on, and how.
+
+    Attributes
+    ----------
+    panel : Panel
+        The training series.
+    typical : Panel
+        Series that shapelets and readout are fitted on: the same, or a sample of a
+        stream.
+    location, scale : float64 array of shape (n_channels,)
+        Standardisation of the channels.
+    config : MUGConfig
+    plan : TrainingPlan
+    device : torch.device
+    ranks : Ranks
+        The processes that train together.
+    weights : mapping of str to Tensor, optional
+        State of the network to go on from; None draws one.
+    calibrates : bool
+        Whether the thresholds of the random shapelets are yet to be set.
+    """
+
+    panel: Panel
+    typical: Panel
+    location: np.ndarray
+    scale: np.ndarray
+    config: MUGConfig
+    plan: TrainingPlan
+    device: torch.device
+    ranks: Ranks
+    weights: Mapping[str, Tensor] | None
+    calibrates: bool
+
+    def pretrain(
+        self,
+        begin_epoch: Callable[[int], None],
+        end_epoch: Callable[[Trainer, int], bool],
+        progress: tqdm,
+        interrupted: Mapping[str, Any] | None = None,
+    ) -> Trainer:
+        """Train a network, in smaller batches where memory runs out.
+
+        Parameters
+        ----------
+        begin_epoch : callable
+            Called with the epoch's number, from 0; again where it is repeated.
+        end_epoch : callable
+            Called with the trainer and the epoch's number; gives True to stop there.
+        progress : tqdm
+            Counts the steps.
+        interrupted : mapping, optional
+            `training_state` of an earlier trainer on the same course, to go on from.
+        """
+        affordable = self.plan
+        while True:
+            network = self._initial_network()
+            try:
+                trainer = Trainer(
+                    network, self._read_batch, affordable, self.device, self.ranks
+                )
+                if interrupted is not None:
+                    restore_optimizer(trainer.optimizer, interrupted["optimizer"])
+                    trainer.losses = [dict(terms) for terms in interrupted["losses"]]
+                progress.reset(affordable.n_steps)
+                progress.update(trainer.step)
+                _train_epochs(trainer, begin_epoch, end_epoch, progress)
+                return trainer
+            except (MemoryError, RuntimeError) as error:
+                # Processes that train together must agree on the batch; what was
+                # interrupted ran in batches of this size.
+                is_final = (
+                    affordable.batch_size < 4
+                    or self.ranks.size > 1
+                    or interrupted is not None
+                )
+                if is_final or not is_out_of_memory(error):
+                    raise
+            if affordable is self.plan:
+                warn_of_memory(self.plan.batch_size, self.device)
+            affordable = affordable.with_half_the_batch()
+
+    def complete(self, network: MUGNetwork) -> None:
+        """Discover the shapelets, and calibrate the bank of random ones, in place."""
+        if not self.config.has_coarse:
+            return
+        network.eval()
+        seed = self.plan.seed
+        rng = np.random.default_rng([seed, 2])
+        discover_shapelets(network, *self._sample(DISCOVERY_SERIES, rng), rng)
+        if self.config.n_random_shapelets and self.calibrates:
+            values, observed = self._sample(CALIBRATION_SERIES, rng)
+            generator = torch.Generator().manual_seed(seed)
+            network.bank.calibrate(values, observed, generator)
+
+    def fit_readout(
+        self, inference: Inference, readout: str, embedding_dim: int | None
+    ) -> Readout:
+        """Fit the map from pooled features of a complete network to the embedding."""
+        panel = self.typical
+        rng = np.random.default_rng([self.plan.seed, 3])
+        size = min(READOUT_SERIES, panel.n_series)
+        chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
+        gathered: dict[str, list[Tensor]] = {}
+        order = []
+        for rows, blocks in inference.map_batches(
+            inference.network.pooled_blocks, panel, chosen
+        ):
+            order.append(rows)
+            for name, block in blocks.items():
+                gathered.setdefault(name, []).append(block)
+        if readout == "cross":
+            gathered = {"multi": gathered["multi"]}
+        back = torch.from_numpy(np.argsort(np.concatenate(order)))
+        blocks = {
+            name: torch.cat(parts)[back.to(parts[0].device)]
+            for name, parts in gathered.items()
+        }
+        return fit_readout(blocks, embedding_dim)
+
+    def training_state(self, trainer: Trainer) -> dict[str, Any]:
+        """What `pretrain` needs beside the network's weights to go on from here."""
+        return {
+            "optimizer": optimizer_to_arrays(trainer.optimizer),
+            "losses": [dict(terms) for terms in trainer.losses],
+            "plan": asdict(trainer.plan),
+            "calibrates": self.calibrates,
+            "panel": self.panel_summary,
+        }
+
+    @cached_property
+    def panel_summary(self) -> dict[str, Any]:
+        """What tells a panel from another one: its size, means and deviations."""
+        return summary_of(self.panel)
+
+    def _initial_network(self) -> MUGNetwork:
+        network = build_network(self.config)
+        if self.weights is None:
+            initialise(network, torch.Generator().manual_seed(self.plan.seed))
+        else:
+            network.load_state_dict(self.weights)
+        return network
+
+    def _read_batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        batch = self.panel.batch(rows, self.location, self.scale)
+        return (
+            torch.from_numpy(batch.values),
+            torch.from_numpy(batch.observed),
+            torch.from_numpy(batch.lengths),
+        )
+
+    def _sample(self, n_series: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Some typical series as tensors, all if there are no more."""
+        panel = self.typical
+        affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
+        size = min(n_series, panel.n_series, max(1, affordable))
+        rows = np.sort(rng.choice(panel.n_series, size, replace=False))
+        batch = panel.batch(rows, self.location, self.scale)
+        values, observed = (
+            torch.from_numpy(batch.values),
+            torch.from_numpy(batch.observed),
+        )
+        return values.to(self.device), observed.to(self.device)
+
+
+def summary_of(panel: Panel) -> dict[str, Any]:
+    """What tells a panel from another one: its size, means and deviations."""
+    location, scale = panel.channel_statistics()
+    return {
+        "n_series": panel.n_series,
+        "n_timepoints": panel.n_timepoints,
+        "location": location,
+        "scale": scale,
+    }
+
+
+def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> TrainingPlan:
+    """The plan of an interrupted training, which the present settings must agree with.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        By the present settings, with the seed of the interrupted training.
+    interrupted : mapping
+        `Course.training_state`
+
+    Raises
+    ------
+    ValueError
+        Where the settings would train otherwise.
+    """
+    before = interrupted["plan"]
+    while plan.batch_size > max(1, before["batch_size"]):
+        plan = plan.with_half_the_batch()
+    # How, not what, is computed may differ.
+    plan = replace(plan, half_precision=before["half_precision"])
+    changed = {
+        name: (value, before[name])
+        for name, value in asdict(plan).items()
+        if name != "compiled" and value != before[name]
+    }
+    if changed:
+        found = "; ".join(
+            f"{name}: {now!r}, before {then!r}" for name, (now, then) in changed.items()
+        )
+        raise ValueError(
+            "resume goes on with the parameters and the panel of the interrupted fit, "
+            f"but these differ: {found}."
+        )
+    return plan
+
+
+def _train_epochs(
+    trainer: Trainer,
+    begin_epoch: Callable[[int], None],
+    end_epoch: Callable[[Trainer, int], bool],
+    progress: tqdm,
+) -> None:
+    size = trainer.plan.steps_per_epoch
+    while not trainer.is_done():
+        epoch, done = divmod(trainer.step, size)
+        begin_epoch(epoch)
+        for terms in trainer.run(size - done):
+            progress.update()
+            progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+        if end_epoch(trainer, epoch):
+            return

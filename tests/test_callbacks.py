@@ -1,0 +1,314 @@
+"""Callbacks: epochs as tasks, progress, early stop, checkpoints and resuming."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+import mug_sklearn._fitting
+from mug_sklearn import MUGTransformer
+from mug_sklearn.callbacks import Checkpoint
+
+from .conftest import small_mug
+
+
+class Recorder:
+    """Keeps what it was called for, and stops after some epochs."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.calls = []
+        self.losses = []
+        self.embeddings = []
+
+    def setup(self, estimator, context):
+        self.calls.append("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.calls.append(f"begin {context.task_name} {context.task_id}")
+
+    def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+        self.calls.append(f"end {context.task_name} {context.task_id}")
+        self.losses += [epoch["loss"] for epoch in estimator.history_[-1:]]
+        self.embeddings.append(fitted_estimator.transform(X))
+        return self.stop_after == len(estimator.history_)
+
+    def teardown(self, estimator, context):
+        self.calls.append("teardown")
+
+
+class Interruption:
+    """Ends a fit after some epochs, as a crash would."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def setup(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if len(estimator.history_) == self.after:
+            raise KeyboardInterrupt
+
+    def teardown(self, estimator, context):
+        pass
+
+
+def interrupted(mug, X, folder, after, every=1):
+    """The last checkpoint of a fit that was interrupted."""
+    mug = clone(mug).set_callbacks(Checkpoint(folder, every), Interruption(after))
+    with pytest.raises(KeyboardInterrupt):
+        mug.fit(X)
+    return max(folder.iterdir())
+
+
+class TestEpochs:
+    def test_each_is_a_task_of_fit(self, panel):
+        recorder = Recorder()
+        mug = small_mug(max_epochs=2).set_callbacks(recorder).fit(panel)
+        epochs = [f"{event} epoch {i}" for i in range(2) for event in ("begin", "end")]
+        assert recorder.calls == [
+            "setup", "begin fit 0", *epochs, "end fit 0", "teardown"
+        ]  # fmt: skip
+        assert recorder.losses == [*mug.loss_curve_, mug.loss_curve_[-1]]
+        assert set(vars(mug)) == {*vars(small_mug().fit(panel)), "_skl_callbacks"}
+
+    def test_fitted_estimator_is_what_a_fit_that_stops_there_gives(self, panel):
+        recorder = Recorder()
+        mug = small_mug(max_epochs=3).set_callbacks(recorder).fit(panel)
+        stopping = Recorder(stop_after=2)
+        stopped = small_mug(max_epochs=3).set_callbacks(stopping).fit(panel)
+        assert_array_equal(recorder.embeddings[1], stopped.transform(panel))
+        assert_array_equal(recorder.embeddings[-1], mug.transform(panel))
+
+    def test_watching_changes_nothing(self, panel):
+        watched = small_mug(max_epochs=3).set_callbacks(Recorder()).fit(panel)
+        expected = small_mug(max_epochs=3).fit(panel).transform(panel)
+        assert_array_equal(watched.transform(panel), expected)
+
+    def test_true_stops_training(self, panel):
+        mug = small_mug(max_epochs=5).set_callbacks(Recorder(stop_after=2)).fit(panel)
+        assert mug.n_iter_ == len(mug.loss_curve_) == 2
+
+    def test_without_training_there_are_none(self, panel):
+        recorder = Recorder()
+        small_mug(max_epochs=0).set_callbacks(recorder).fit(panel)
+        assert recorder.calls == ["setup", "begin fit 0", "end fit 0", "teardown"]
+
+    def test_repeated_in_smaller_batches(self, panel, monkeypatch):
+        train = mug_sklearn._fitting._train_epochs
+
+        def greedy(trainer, begin_epoch, end_epoch, progress):
+            if trainer.plan.batch_size > 4:
+                begin_epoch(0)
+                raise MemoryError
+            train(trainer, begin_epoch, end_epoch, progress)
+
+        monkeypatch.setattr(mug_sklearn._fitting, "_train_epochs", greedy)
+        recorder = Recorder()
+        mug = small_mug(max_epochs=2).set_callbacks(recorder)
+        with pytest.warns(UserWarning, match="does not suffice for 8 series"):
+            mug.fit(panel)
+        assert recorder.calls.count("begin epoch 0") == 2
+        assert mug.n_iter_ == 2
+
+    def test_a_failure_says_good_bye_and_leaves_the_estimator_as_it_was(self, panel):
+        mug = small_mug(max_epochs=3).fit(panel)
+        before = mug.transform(panel)
+        recorder = Recorder()
+        mug.set_callbacks(recorder, Interruption(after=2))
+        with pytest.raises(KeyboardInterrupt):
+            mug.fit(panel[::-1])
+        assert recorder.calls[-1] == "teardown"
+        assert mug.n_iter_ == 3
+        assert_array_equal(mug.transform(panel), before)
+
+
+class TestScikitLearnsOwn:
+    def test_progress_inside_a_pipeline_inside_a_search(self, panel, capsys):
+        pytest.importorskip("rich")
+        y = np.repeat([0, 1], 6)
+        pipeline = make_pipeline(small_mug(max_epochs=2), SVC())
+        grid = {"mugtransformer__granularity": ["fine", "coarse"]}
+        search = GridSearchCV(pipeline, grid, cv=2)
+        search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(panel, y)
+        lines = capsys.readouterr().out.splitlines()
+        for name in ("GridSearchCV", "Pipeline", "MUGTransformer"):
+            assert any(name in line and "100%" in line for line in lines), name
+
+    def test_a_score_for_each_epoch(self, panel):
+        y = np.repeat([0.0, 1.0], 6)
+
+        def spread(mug, X, y):
+            return mug.transform(X).std()
+
+        monitor = ScoringMonitor(scoring={"spread": spread})
+        small_mug(max_epochs=3).set_callbacks(monitor).fit(panel, y)
+        rows = monitor.get_logs().data
+        assert [row["task_name"] for row in rows] == ["fit", *["epoch"] * 3]
+        assert all(row["spread"] > 0 for row in rows)
+
+
+class TestCheckpoint:
+    def test_files_at_every_nth_epoch(self, panel, tmp_path):
+        folder = tmp_path / "new" / "folder"
+        small_mug(max_epochs=5).set_callbacks(Checkpoint(folder, 2)).fit(panel)
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == ["epoch-0002.safetensors", "epoch-0004.safetensors"]
+
+    def test_loads_as_if_fit_had_stopped_there(self, panel, tmp_path):
+        small_mug(max_epochs=3).set_callbacks(Checkpoint(tmp_path, 2)).fit(panel)
+        stopped = small_mug(max_epochs=3).set_callbacks(Recorder(stop_after=2))
+        loaded = MUGTransformer.load(tmp_path / "epoch-0002.safetensors")
+        assert loaded.n_iter_ == 2
+        expected = stopped.fit(panel).transform(panel)
+        assert_array_equal(loaded.transform(panel), expected)
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {},
+            {"granularity": "fine"},
+            {"granularity": "coarse"},
+            {"random_state": None},
+            {"precision": "float32", "embedding_dim": None},
+            {"precision": "bfloat16"},
+            {"early_stopping": True, "tol": 10.0, "n_iter_no_change": 1},
+            {"batch_size": 3},
+        ],
+        ids=str,
+    )
+    def test_resuming_equals_not_stopping(self, panel, tmp_path, parameters):
+        mug = small_mug(max_epochs=60, **parameters)
+        if parameters.get("early_stopping"):
+            assert mug.fit(panel).n_iter_ == 50
+        else:
+            mug.set_params(max_epochs=5)
+        path = interrupted(mug, panel, tmp_path, after=3, every=2)
+        resumed = MUGTransformer.load(path).resume(panel)
+        # The seed of random_state=None is known to the checkpoint alone.
+        if parameters.get("random_state", 0) is None:
+            again = MUGTransformer.load(path).resume(panel)
+            assert_array_equal(again.transform(panel), resumed.transform(panel))
+            assert resumed.n_iter_ == 5
+            return
+        whole = mug.fit(panel)
+        assert resumed.history_ == whole.history_
+        assert_array_equal(resumed.transform(panel), whole.transform(panel))
+        assert set(vars(resumed)) == set(vars(whole))
+
+    def test_resuming_on_series_of_unequal_length(self, ragged, tmp_path):
+        mug = small_mug(max_epochs=4)
+        path = interrupted(mug, ragged, tmp_path, after=2)
+        resumed = MUGTransformer.load(path).resume(ragged)
+        assert_array_equal(resumed.transform(ragged), mug.fit(ragged).transform(ragged))
+
+    def test_resuming_a_warm_start(self, panel, tmp_path):
+        mug = small_mug(max_epochs=3, warm_start=True).fit(panel)
+        mug.save(tmp_path / "first")
+        whole = mug.fit(panel[::-1])
+        again = MUGTransformer.load(tmp_path / "first")
+        folder = tmp_path / "checkpoints"
+        again.set_callbacks(Checkpoint(folder), Interruption(after=4))
+        with pytest.raises(KeyboardInterrupt):
+            again.fit(panel[::-1])
+        path = folder / "epoch-0004.safetensors"
+        resumed = MUGTransformer.load(path).resume(panel[::-1])
+        assert resumed.history_ == whole.history_
+        assert_array_equal(resumed.transform(panel), whole.transform(panel))
+
+    def test_interrupted_again_and_again(self, panel, tmp_path):
+        mug = small_mug(max_epochs=4)
+        path = interrupted(mug, panel, tmp_path, after=1)
+        for after in (2, 3):
+            again = MUGTransformer.load(path)
+            again.set_callbacks(Checkpoint(tmp_path), Interruption(after))
+            with pytest.raises(KeyboardInterrupt):
+                again.resume(panel)
+            assert again.n_iter_ == after - 1
+            path = tmp_path / f"epoch-000{after}.safetensors"
+        resumed = MUGTransformer.load(path).resume(panel)
+        assert_array_equal(resumed.transform(panel), mug.fit(panel).transform(panel))
+
+    def test_each_fit_of_a_search_has_its_folder(self, panel, tmp_path):
+        y = np.tile([0, 1], 6)
+        mug = small_mug(max_epochs=1).set_callbacks(Checkpoint(tmp_path))
+        grid = {"svc__C": [1, 10]}
+        search = GridSearchCV(make_pipeline(mug, SVC()), grid, cv=2, n_jobs=2)
+        search.fit(panel, y)
+        paths = list(tmp_path.rglob("*.safetensors"))
+        assert len({path.parent for path in paths}) == len(paths) == 5
+        refitted = search.best_estimator_[0].transform(panel)
+        assert any(
+            np.array_equal(MUGTransformer.load(path).transform(panel), refitted)
+            for path in paths
+        )
+
+    def test_an_estimator_with_one_can_be_saved_and_pickled(self, panel, tmp_path):
+        mug = small_mug().set_callbacks(Checkpoint(tmp_path / "folder")).fit(panel)
+        mug.save(tmp_path / "mug")
+        for copy in (
+            MUGTransformer.load(tmp_path / "mug"),
+            pickle.loads(pickle.dumps(mug)),
+        ):
+            assert_array_equal(copy.transform(panel), mug.transform(panel))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"max_epochs": 7}, "n_steps: 7, before 4"),
+            ({"learning_rate": 0.1}, "learning_rate: 0.1, before 0.002"),
+            ({"n_layers": 2}, "network's shape"),
+        ],
+    )
+    def test_changed_parameters_are_refused(self, panel, tmp_path, change, message):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        mug = MUGTransformer.load(path).set_params(**change)
+        with pytest.raises(ValueError, match=message):
+            mug.resume(panel)
+        assert mug.n_iter_ == 2
+
+    def test_another_panel_is_refused(self, panel, tmp_path):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        for other, message in (
+            (panel[:-1], "n_series is 11, not 12"),
+            (panel + 1, "location is"),
+            (panel[:, :1], "has 1 channels"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                MUGTransformer.load(path).resume(other)
+
+    def test_nothing_to_resume(self, panel):
+        with pytest.raises(ValueError, match="no training to go on with"):
+            small_mug().fit(panel).resume(panel)
+
+    def test_a_new_fit_forgets_the_interrupted_one(self, panel, tmp_path):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        mug = MUGTransformer.load(path).fit(panel)
+        with pytest.raises(ValueError, match="no training to go on with"):
+            mug.resume(panel)
+
+    @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
+    def test_every_n_epochs_is_checked(self, tmp_path, every):
+        with pytest.raises(ValueError, match=r"every_n_epochs=.*integers >= 1"):
+            Checkpoint(tmp_path, every)
+
+    def test_refused_before_training(self, panel, tmp_path):
+        state = np.random.RandomState(0)
+        mug = small_mug(random_state=state).set_callbacks(Checkpoint(tmp_path / "a"))
+        with pytest.raises(ValueError, match=r"random_state=.*an int and None"):
+            mug.fit(panel)
+        pipeline = make_pipeline(small_mug(), SVC())
+        pipeline.set_callbacks(Checkpoint(tmp_path / "a"))
+        with pytest.raises(TypeError, match="set on Pipeline"):
+            pipeline.fit(panel, np.repeat([0, 1], 6))
+        assert not (tmp_path / "a").exists()
