@@ -255,6 +255,13 @@ class MUGTransformer(
     n_series_seen_: int
     history_: list[dict[str, float]]
 
+    # Where the HTML representation leads to.
+    _doc_link_module = "mug_sklearn"
+    _doc_link_template = (
+        "https://mug-sklearn.readthedocs.io/en/latest/api/generated/"
+        "{estimator_module}.{estimator_name}.html"
+    )
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "granularity": [StrOptions({"multi", "fine", "coarse"})],
         "patch_length": [

@@ -68,7 +68,7 @@ class FixedSplits:
 
     Examples
     --------
-    >>> from mug_sklearn.benchmark.resampling import FixedSplits
+    >>> from mug_sklearn.benchmark import FixedSplits
     >>> next(FixedSplits([([2, 0], [3, 1])]).split(range(4)))
     (array([0, 2]), array([1, 3]))
     """

@@ -10,8 +10,7 @@ from sklearn.svm import SVC
 from sktime.benchmarking.classification import ClassificationBenchmark
 
 from mug_sklearn.adapters.sktime import PanelClassifierAdapter
-from mug_sklearn.benchmark import Method, load_results, run_benchmark
-from mug_sklearn.benchmark.resampling import FixedSplits
+from mug_sklearn.benchmark import FixedSplits, Method, load_results, run_benchmark
 from mug_sklearn.benchmark.sktime_harness import archive_task
 from mug_sklearn.datasets import load_dataset
 

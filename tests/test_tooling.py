@@ -1,0 +1,105 @@
+"""The transformer in scikit-learn's tools: caches, frozen encoders, containers."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.svm import SVC
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from mug_sklearn import MUGTransformer
+
+from .conftest import small_mug
+
+Y = np.tile(["a", "b"], 6)
+
+
+class CountedMUG(MUGTransformer):
+    """Counts the fits of all its instances."""
+
+    n_fits = 0
+
+    def fit(self, X, y=None):
+        type(self).n_fits += 1
+        return super().fit(X, y)
+
+
+@pytest.fixture
+def mug():
+    CountedMUG.n_fits = 0
+    return CountedMUG(**small_mug().get_params())
+
+
+def search_over_the_classifier(encoder, memory=None):
+    pipeline = Pipeline([("mug", encoder), ("svc", SVC())], memory=memory)
+    return GridSearchCV(pipeline, {"svc__C": [0.1, 1, 10, 100]}, cv=3)
+
+
+def test_without_a_cache_the_encoder_is_fitted_for_each_candidate(panel, mug):
+    search_over_the_classifier(mug).fit(panel, Y)
+    assert CountedMUG.n_fits == 4 * 3 + 1
+
+
+@pytest.mark.parametrize("form", ["array", "list"])
+def test_with_a_cache_once_for_each_fold(panel, ragged, mug, tmp_path, form):
+    X = panel if form == "array" else ragged
+    cached = search_over_the_classifier(mug, joblib.Memory(tmp_path, verbose=0))
+    cached.fit(X, Y)
+    assert CountedMUG.n_fits == 3 + 1
+    plain = search_over_the_classifier(small_mug()).fit(X, Y)
+    assert_array_equal(cached.predict(X), plain.predict(X))
+    assert_array_equal(
+        cached.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_frozen_encoder_is_never_fitted_again(panel, mug):
+    mug.fit(panel)
+    before = mug.transform(panel)
+    search = search_over_the_classifier(FrozenEstimator(mug)).fit(panel[:9], Y[:9])
+    assert CountedMUG.n_fits == 1
+    assert_array_equal(search.best_estimator_[:-1].transform(panel), before)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_set_output(panel, container):
+    mug = small_mug().set_output(transform=container)
+    table = mug.fit_transform(panel)
+    assert isinstance(
+        table, {"pandas": pd.DataFrame, "polars": pl.DataFrame}[container]
+    )
+    assert list(table.columns) == list(mug.get_feature_names_out())
+    assert_array_equal(table.to_numpy(), small_mug().fit_transform(panel))
+
+
+def test_a_table_keeps_its_index(table):
+    frame = pd.DataFrame(table, index=[f"series {i}" for i in range(12)])
+    embedding = small_mug().set_output(transform="pandas").fit_transform(frame)
+    assert list(embedding.index) == list(frame.index)
+
+
+def test_html_shows_the_parameters_and_leads_to_the_documentation(panel):
+    html = make_pipeline(small_mug(), SVC())._repr_html_()
+    assert "MUGTransformer" in html
+    assert "n_random_shapelets" in html
+    link = small_mug()._get_doc_link()
+    assert link.endswith("mug_sklearn.MUGTransformer.html")
+    assert link in html
+
+
+def test_no_metadata_is_asked_for():
+    requests = get_routing_for_object(small_mug())
+    assert not any(
+        getattr(requests, method).requests for method in ("fit", "transform")
+    )
+
+
+def test_callbacks_and_frozen_encoders_survive_clone(panel, mug):
+    frozen = FrozenEstimator(mug.fit(panel))
+    assert clone(frozen) is frozen
