@@ -393,14 +393,14 @@ class MUGTransformer(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def resume(self, X: ArrayLike, y: Any = None) -> Self:
-        """Go on with a fit from a checkpoint, to where it would have ended. Ours.
+        """Go on with a `fit` or `partial_fit` from a checkpoint, to its end. Ours.
 
-        On the same machine the result equals that of an uninterrupted fit exactly.
+        On the same machine the result equals that of an uninterrupted call exactly.
 
         Parameters
         ----------
         X : array-like or list of arrays
-            The training series of the interrupted fit.
+            The training series of the interrupted call.
         y : None
             Ignored; present by convention.
 
@@ -702,6 +702,7 @@ class MUGTransformer(
             ranks=self._ranks(),
             weights=self.network_.state_dict() if continued else None,
             calibrates=not continued,
+            one_pass=goes_on,
         )
         self.__dict__.pop("_interrupted", None)
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
@@ -716,11 +717,14 @@ class MUGTransformer(
             network_config(self, panel.n_channels, self.n_timepoints_in_)
         )
         _check_same_panel(summary_of(panel), interrupted["panel"])
-        plan = training_plan(self, panel.n_series, interrupted["plan"]["seed"], device)
+        one_pass = interrupted["one_pass"]
+        seed = interrupted["plan"]["seed"]
+        plan = training_plan(self, panel.n_series, seed, device, one_pass)
         plan = plan_to_resume(plan, interrupted)
+        streaming = hasattr(self, "_reservoir")
         course = Course(
             panel=panel,
-            typical=panel,
+            typical=Panel(self._reservoir.series) if streaming else panel,
             location=self.location_,
             scale=self.scale_,
             config=self.config_,
@@ -729,6 +733,7 @@ class MUGTransformer(
             ranks=self._ranks(),
             weights=self.network_.state_dict(),
             calibrates=interrupted["calibrates"],
+            one_pass=one_pass,
         )
         del self._interrupted
         n_done = -(-len(interrupted["losses"]) // plan.steps_per_epoch)

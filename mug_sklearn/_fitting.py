@@ -49,6 +49,8 @@ class Course:
         State of the network to go on from; None draws one.
     calibrates : bool
         Whether the thresholds of the random shapelets are yet to be set.
+    one_pass : bool
+        Whether automatic training is one pass over the panel, as for a stream.
     """
 
     panel: Panel
@@ -61,6 +63,7 @@ class Course:
     ranks: Ranks
     weights: Mapping[str, Tensor] | None
     calibrates: bool
+    one_pass: bool
 
     def pretrain(
         self,
@@ -155,6 +158,7 @@ class Course:
             "losses": [dict(terms) for terms in trainer.losses],
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
+            "one_pass": self.one_pass,
             "panel": self.panel_summary,
         }
 

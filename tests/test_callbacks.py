@@ -226,6 +226,19 @@ class TestCheckpoint:
         assert resumed.history_ == whole.history_
         assert_array_equal(resumed.transform(panel), whole.transform(panel))
 
+    def test_resuming_a_stream(self, panel, tmp_path):
+        first, second = panel[:5], panel[5:]
+        whole = small_mug(max_epochs="auto", batch_size=2)
+        whole.set_params(max_epochs=1).partial_fit(first)
+        whole.set_params(max_epochs="auto").save(tmp_path / "first")
+        whole.partial_fit(second)
+        again = MUGTransformer.load(tmp_path / "first")
+        again.set_callbacks(Checkpoint(tmp_path / "folder")).partial_fit(second)
+        (path,) = (tmp_path / "folder").iterdir()
+        resumed = MUGTransformer.load(path).resume(second)
+        assert resumed.n_series_seen_ == 12
+        assert_array_equal(resumed.transform(panel), whole.transform(panel))
+
     def test_interrupted_again_and_again(self, panel, tmp_path):
         mug = small_mug(max_epochs=4)
         path = interrupted(mug, panel, tmp_path, after=1)
