@@ -371,12 +371,16 @@ class ShapeletTransform(nn.Module):
         self.register_buffer("observed", torch.ones(shape, dtype=torch.bool))
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
-        """Distances, (n, C, T) -> (n, n_shapelets).
+        """Distances of the best matches, (n, C, T) -> (n, n_shapelets)."""
+        return self.distances(values, observed).amin(dim=-1)
+
+    def distances(self, values: Tensor, observed: Tensor) -> Tensor:
+        """Distances at each position, (n, C, T) -> (n, n_shapelets, positions).
 
         The distance at a position is the mean squared difference over the points
         observed in both; a position counts if at least half of the points are, or,
-        where there is no such position, if no other has more. The square is kept: a
-        root would blow up the rounding error of a perfect match.
+        where there is no such position, if no other has more, else it is infinite. The
+        square is kept: a root would blow up the rounding error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
         padding = (0, self.scale.width - 1)  # every window that starts inside
@@ -394,4 +398,4 @@ class ShapeletTransform(nn.Module):
         most = common == common.amax(dim=-1, keepdim=True)
         countable = torch.where(enough.any(dim=-1, keepdim=True), enough, most)
         distance = square / common.clamp(min=1)
-        return distance.masked_fill(~countable, torch.inf).amin(dim=-1)
+        return distance.masked_fill(~countable, torch.inf)

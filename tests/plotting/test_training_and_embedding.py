@@ -1,5 +1,7 @@
 """What the plots show; how they look is for the eye."""
 
+from importlib.util import find_spec
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -7,7 +9,14 @@ from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
 
 from mug_sklearn import MUGTransformer
-from mug_sklearn.plotting import plot_embedding, plot_loss_curve
+from mug_sklearn.plotting import (
+    EmbeddingDisplay,
+    LossCurveDisplay,
+    plot_embedding,
+    plot_loss_curve,
+)
+
+from ..conftest import small_mug
 
 mpl.use("Agg")
 
@@ -101,3 +110,55 @@ def test_loss_curve_of_one_epoch_shows_points(ax):
 def test_loss_curve_without_training(ax):
     with pytest.raises(ValueError, match="holds no epoch"):
         plot_loss_curve([], ax=ax)
+
+
+def test_real_numbers_are_a_colour_scale(ax, embedding):
+    y = embedding[:, 0] + 0.5
+    plot_embedding(embedding, y, ax=ax)
+    (marks,) = ax.collections
+    np.testing.assert_array_equal(marks.get_array(), y)
+    assert len(ax.figure.axes) == 2
+
+
+@pytest.mark.parametrize("n_series", [4, 5, 40])
+def test_tsne_is_repeatable(n_series):
+    embedding = np.random.default_rng(0).normal(size=(n_series, 5))
+    maps = []
+    for _ in range(2):
+        ax = Figure().subplots()
+        plot_embedding(embedding, method="tsne", random_state=0, ax=ax)
+        maps.append(drawn_points(ax))
+    assert ax.get_xlabel() == "t-SNE 1"
+    np.testing.assert_array_equal(*maps)
+
+
+def test_other_maps_are_refused(ax, embedding):
+    with pytest.raises(ValueError, match="method='map'; accepted are pca, tsne, umap"):
+        plot_embedding(embedding, method="map", ax=ax)
+    with pytest.raises(ValueError, match="has 3 series; method='tsne' needs at least"):
+        plot_embedding(embedding[:3], method="tsne", ax=ax)
+
+
+@pytest.mark.skipif(find_spec("umap") is not None, reason="umap-learn is installed")
+def test_umap_says_what_it_needs(ax, embedding):
+    with pytest.raises(ImportError, match="pip install umap-learn"):
+        plot_embedding(embedding, method="umap", ax=ax)
+
+
+@pytest.mark.skipif(find_spec("umap") is None, reason="needs umap-learn")
+def test_umap(ax, embedding):
+    plot_embedding(embedding, method="umap", random_state=0, ax=ax)
+    assert drawn_points(ax).shape == (30, 2)
+
+
+def test_displays_of_an_estimator(ax, panel):
+    mug = small_mug().fit(panel)
+    y = np.repeat([0, 1], 6)
+    display = EmbeddingDisplay.from_estimator(mug, panel, y, ax=ax)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    other = Figure().subplots()
+    plot_embedding(mug.transform(panel), y, ax=other)
+    np.testing.assert_allclose(drawn_points(ax), drawn_points(other))
+    losses = LossCurveDisplay.from_estimator(mug, ax=Figure().subplots())
+    assert losses.history is mug.history_

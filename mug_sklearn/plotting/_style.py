@@ -1,0 +1,91 @@
+"""What the pictures share: colours, axes, and how a series is drawn."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from .._panel import Panel
+
+# Okabe and Ito's colours, which colour-blind readers tell apart too, without black and
+# yellow, which vanish on a dark or a light background, and with a lighter blue.
+COLOURS = ("#2A85C4", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKS = [(colour, marker) for marker, colour in product(_MARKERS, COLOURS)]
+_HEIGHT_OF_AXES = 1.6  # inches
+
+
+def new_or_given_axes(
+    ax: Any, n_axes: int, height_ratios: Sequence[float] | None = None
+) -> NDArray:
+    """Axes below each other with a common time axis, or those that were given.
+
+    Raises
+    ------
+    ValueError
+        Where `ax` holds another number of axes.
+    """
+    if ax is None:
+        ratios = list(height_ratios or [1] * n_axes)
+        height = max(3.0, _HEIGHT_OF_AXES * sum(ratios))
+        _, axes = plt.subplots(
+            n_axes,
+            squeeze=False,
+            sharex=True,
+            height_ratios=ratios,
+            figsize=(7, height),
+            layout="constrained",
+        )
+        return axes[:, 0]
+    given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(given) != n_axes:
+        raise ValueError(f"ax holds {len(given)} Axes; this picture needs {n_axes}.")
+    return given
+
+
+def read_panel(estimator: Any, X: Any) -> Panel:
+    """The panel `X`, as the fitted transformer reads it."""
+    check_is_fitted(estimator, "network_")
+    return estimator._read_panel(X, reset=False)
+
+
+def require_row(name: str, row: Any, panel: Panel) -> int:
+    """Refuse what is no row number of a panel."""
+    if not isinstance(row, int | np.integer) or not 0 <= row < panel.n_series:
+        raise ValueError(
+            f"{name}={row!r}; accepted are row numbers of X, 0 to {panel.n_series - 1}."
+        )
+    return int(row)
+
+
+def draw_series(ax: Axes, values: NDArray, **line: Any) -> None:
+    """Draw each channel of a series of shape (n_channels, n_timepoints); NaN is a gap.
+
+    A value between two gaps has no line to either side, so it is a point.
+    """
+    for channel, (colour, one) in enumerate(
+        zip(np.resize(COLOURS, len(values)), values, strict=True)
+    ):
+        ax.plot(one, color=colour, label=f"channel {channel}", **line)
+        known = np.isfinite(np.concatenate(([np.nan], one, [np.nan])))
+        alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+        ax.plot(alone, one[alone], ".", color=colour, **line)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_channel_legend(ax: Axes, n_channels: int) -> None:
+    """Name the channels' colours, as long as each has one of its own."""
+    if 1 < n_channels <= len(COLOURS):
+        lines = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
+        ax.legend(
+            handles=lines[:n_channels],
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            fontsize="small",
+        )

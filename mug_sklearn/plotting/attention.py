@@ -1,0 +1,233 @@
+"""Which segments the timestamps of a series drew on."""
+
+from typing import Any, Self
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ._style import (
+    COLOURS,
+    draw_channel_legend,
+    draw_series,
+    new_or_given_axes,
+    read_panel,
+    require_row,
+)
+
+
+class CrossAttentionDisplay:
+    """The cross-granularity attention of one series, step 4 of the paper.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_channels, n_timepoints)
+        The series; NaN where it is not observed.
+    weights : ndarray of shape (n_tokens, n_segments)
+        How much each fine token drew on each segment, averaged over the heads; rows
+        sum to 1.
+    token_spans, segment_spans : int ndarray of shape (n_tokens, 2), (n_segments, 2)
+        First timepoint that a token or a segment covers, and the one after its last.
+
+    Attributes
+    ----------
+    ax_ : ndarray of two matplotlib.axes.Axes
+        The series, and the weights below it. After `plot`.
+    figure_ : matplotlib.figure.Figure
+        After `plot`.
+
+    See Also
+    --------
+    plot_cross_attention : The same in one call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.plotting import CrossAttentionDisplay
+    >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+    >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> display = CrossAttentionDisplay.from_estimator(mug, X, series=2)
+    >>> display.weights.sum(axis=1).round(6).tolist() == [1.0] * 20
+    True
+    """
+
+    ax_: NDArray
+    figure_: Figure | SubFigure
+
+    def __init__(
+        self,
+        values: NDArray,
+        weights: NDArray,
+        token_spans: NDArray,
+        segment_spans: NDArray,
+    ) -> None:
+        self.values = values
+        self.weights = weights
+        self.token_spans = token_spans
+        self.segment_spans = segment_spans
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, series: int = 0, ax: Any = None
+    ) -> Self:
+        """Draw the attention of one series.
+
+        Parameters
+        ----------
+        estimator, X, series, ax
+            As `plot_cross_attention`.
+
+        Returns
+        -------
+        CrossAttentionDisplay
+        """
+        panel = read_panel(estimator, X)
+        row = require_row("series", series, panel)
+        _require_cross_attention(estimator)
+        network = estimator.network_
+
+        def attend(values: Tensor, observed: Tensor) -> tuple[NDArray, ...]:
+            tokens = network(values, observed)
+            coarse = tokens.coarse
+            weights = network.fusion.attention.weights(
+                tokens.fused, coarse.tokens, coarse.mask
+            )
+            counts = tokens.fused_mask[0], coarse.mask[0]
+            return tuple(x.cpu().numpy() for x in (weights[0], *counts, coarse.spans))
+
+        inference = estimator._inference()
+        ((_, found),) = inference.map_batches(attend, panel, np.array([row]))
+        weights, is_token, is_segment, segment_spans = found
+        (values,) = panel.take(np.array([row]))
+        patch = estimator.config_.patch_length
+        start = np.arange(len(is_token)) * patch
+        token_spans = np.stack((start, start + patch), axis=1)[is_token]
+        return cls(
+            values,
+            weights[is_token][:, is_segment],
+            token_spans,
+            segment_spans[is_segment],
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of two matplotlib.axes.Axes, default=None
+            Where to draw series and weights; a new figure if None.
+
+        Returns
+        -------
+        CrossAttentionDisplay
+            This one.
+
+        Raises
+        ------
+        ValueError
+            Where `ax` holds another number of axes.
+        """
+        axes = new_or_given_axes(ax, 2, height_ratios=(1, 2))
+        above, below = axes
+        draw_series(above, self.values)
+        above.set_title("Which segments the timestamps drew on")
+        above.set_ylabel("value")
+        draw_channel_legend(above, len(self.values))
+        order = self._draw_weights(below)
+        self._draw_segments(below, order)
+        below.set_xlabel("timepoint")
+        below.set_xlim(-0.5, self.values.shape[1] - 0.5)
+        self.ax_ = axes
+        self.figure_ = below.figure
+        return self
+
+    def _draw_weights(self, ax: Axes) -> NDArray:
+        """Draw the weights, a row a segment; give the segments in order of rows."""
+        length = np.diff(self.segment_spans, axis=1)[:, 0]
+        order = np.lexsort((self.segment_spans[:, 0], length))
+        edges = np.append(self.token_spans[:, 0], self.token_spans[-1, 1]) - 0.5
+        rows = np.arange(len(order) + 1) - 0.5
+        image = ax.pcolormesh(
+            *(edges, rows), self.weights[:, order].T, cmap="Blues", vmin=0
+        )
+        ax.figure.colorbar(image, ax=ax, label="attention weight")
+        ax.set_ylim(len(order) - 0.5, -0.5)
+        lengths = np.unique(length)
+        ax.set_yticks(
+            [np.flatnonzero(length[order] == one).mean() for one in lengths],
+            [f"{one}" for one in lengths],
+        )
+        ax.set_ylabel("segments, by length")
+        for one in lengths[1:]:
+            boundary = np.flatnonzero(length[order] == one)[0] - 0.5
+            ax.axhline(boundary, color="grey", linewidth=0.8)
+        return order
+
+    def _draw_segments(self, ax: Axes, order: NDArray) -> None:
+        """Underline in each row where its segment lies."""
+        for row, (start, stop) in enumerate(self.segment_spans[order]):
+            last = min(stop, self.values.shape[1]) - 1
+            ax.plot([start, last], [row, row], color=COLOURS[3], linewidth=1.5)
+
+
+def plot_cross_attention(
+    estimator: Any, X: Any, *, series: int = 0, ax: Any = None
+) -> NDArray:
+    """Draw which segments each timestamp of a series drew on.
+
+    Above is the series. Below, each row is a segment, shorter ones first, with a line
+    where it lies; the darker a place, the more the timestamp there drew on the segment.
+
+    Parameters
+    ----------
+    estimator : MUGTransformer
+        Fitted, with ``granularity="multi"`` and attention in both fusions.
+    X : array-like or list of arrays
+        Series, in any form that `MUGTransformer` takes.
+    series : int, default=0
+        Row number of the series in `X`.
+    ax : array-like of two matplotlib.axes.Axes, default=None
+        Where to draw series and weights; a new figure if None.
+
+    Returns
+    -------
+    ax : ndarray of two matplotlib.axes.Axes
+
+    Raises
+    ------
+    NotFittedError
+        Before `fit`.
+    ValueError
+        Where the estimator has no such attention, or `series` is no row of `X`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.plotting import plot_cross_attention
+    >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+    >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> above, below = plot_cross_attention(mug, X)
+    >>> below.get_xlabel()
+    'timepoint'
+    """
+    display = CrossAttentionDisplay.from_estimator(estimator, X, series=series, ax=ax)
+    return display.ax_
+
+
+def _require_cross_attention(estimator: Any) -> None:
+    needed = {
+        "granularity": "multi",
+        "fusion": "cross_attention",
+        "fine_fusion": "attention",
+    }
+    for name, value in needed.items():
+        found = getattr(estimator.config_, name)
+        if found != value:
+            raise ValueError(
+                f"the estimator was fitted with {name}={found!r}, which has no "
+                f"cross-granularity attention of timestamps; it takes {name}={value!r}."
+            )

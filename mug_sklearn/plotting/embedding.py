@@ -1,0 +1,280 @@
+"""The embedding as a map of two dimensions."""
+
+import importlib
+from typing import Any, Self
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
+
+from ._style import MARKS
+
+_METHODS = ("pca", "tsne", "umap")
+_CLASSES_PER_LEGEND_COLUMN = 12
+
+
+class EmbeddingDisplay:
+    """A map of an embedding, one point a series.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_series, 2)
+        Coordinates on the map.
+    y : ndarray of shape (n_series,), default=None
+        What the points are coloured by.
+    axis_labels : tuple of two str, default=("", "")
+        Names of the coordinates.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        After `plot`.
+    figure_ : matplotlib.figure.Figure
+        After `plot`.
+
+    See Also
+    --------
+    plot_embedding : The same in one call, of an embedding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.plotting import EmbeddingDisplay
+    >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+    >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> EmbeddingDisplay.from_estimator(mug, X).points.shape
+    (8, 2)
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+
+    def __init__(
+        self,
+        points: NDArray,
+        y: NDArray | None = None,
+        axis_labels: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.points = points
+        self.y = y
+        self.axis_labels = axis_labels
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        method: str = "pca",
+        random_state: Any = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Draw the map of what a fitted transformer makes of a panel.
+
+        Parameters
+        ----------
+        estimator : transformer
+            Such as a MUGTransformer, or a pipeline of transformers.
+        X : array-like or list of arrays
+            Series, as `estimator.transform` takes them.
+        y, method, random_state, ax
+            As `plot_embedding`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(estimator)
+        return cls.from_embedding(
+            estimator.transform(X), y, method=method, random_state=random_state, ax=ax
+        )
+
+    @classmethod
+    def from_embedding(
+        cls,
+        embedding: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        method: str = "pca",
+        random_state: Any = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Draw the map of an embedding.
+
+        Parameters
+        ----------
+        embedding, y, method, random_state, ax
+            As `plot_embedding`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+        """
+        vectors = check_array(embedding, dtype=np.float64, input_name="embedding")
+        if method not in _METHODS:
+            raise ValueError(f"method={method!r}; accepted are {', '.join(_METHODS)}.")
+        labels = None
+        if y is not None:
+            labels = column_or_1d(y)
+            check_consistent_length(vectors, labels)
+        if method == "pca":
+            points, shares = _principal_plane(vectors)
+            first, second = (
+                f"principal component {number} ({share:.0%})"
+                for number, share in enumerate(shares, start=1)
+            )
+        else:
+            points = _neighbour_map(vectors, method, random_state)
+            name = {"tsne": "t-SNE", "umap": "UMAP"}[method]
+            first, second = f"{name} 1", f"{name} 2"
+        return cls(points, labels, (first, second)).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        EmbeddingDisplay
+            This one.
+        """
+        if ax is None:
+            ax = plt.subplots(layout="constrained")[1]
+        if self.y is None:
+            _scatter(ax, self.points, *MARKS[0])
+        elif type_of_target(self.y).startswith("continuous"):
+            marks = _scatter(ax, self.points, self.y, "o")
+            ax.figure.colorbar(marks, ax=ax, label="y")
+        else:
+            _scatter_classes(ax, self.points, self.y)
+        ax.set_xlabel(self.axis_labels[0])
+        ax.set_ylabel(self.axis_labels[1])
+        ax.set_title("Embedding")
+        self.ax_ = ax
+        self.figure_ = ax.figure
+        return self
+
+
+def plot_embedding(
+    embedding: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    method: str = "pca",
+    random_state: Any = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw an embedding as a map, by default of its first two principal components.
+
+    Parameters
+    ----------
+    embedding : array-like of shape (n_series, n_features)
+        What `MUGTransformer.transform` returned.
+    y : array-like of shape (n_series,), default=None
+        Class labels, shown as colours and markers with a legend; or real numbers with
+        a fractional part, shown as a colour scale.
+    method : {"pca", "tsne", "umap"}, default="pca"
+        "tsne" is scikit-learn's, with a perplexity of at most a third of the series.
+        "umap" needs the package umap-learn.
+    random_state : int, RandomState instance or None, default=None
+        For t-SNE and UMAP; an int makes the map repeatable.
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        The axes drawn on; those of principal components state the share of variance.
+
+    Raises
+    ------
+    ValueError
+        Where `method` is another one, `embedding` is no finite table or `y` has another
+        length.
+    ImportError
+        Where umap-learn is asked for and not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn.plotting import plot_embedding
+    >>> embedding = np.random.default_rng(0).normal(size=(30, 8))
+    >>> ax = plot_embedding(embedding, y=["walk", "run", "rest"] * 10)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['rest', 'run', 'walk']
+    """
+    return EmbeddingDisplay.from_embedding(
+        embedding, y, method=method, random_state=random_state, ax=ax
+    ).ax_
+
+
+def _principal_plane(embedding: NDArray) -> tuple[NDArray, NDArray]:
+    """Coordinates on the first two principal components and their variance shares."""
+    points, shares = np.zeros((len(embedding), 2)), np.zeros(2)
+    n_components = min(2, *embedding.shape)
+    # A single point, or equal points, have no direction of variance: all at the origin.
+    if np.ptp(embedding, axis=0).any():
+        pca = PCA(n_components, svd_solver="full").fit(embedding)
+        points[:, :n_components] = pca.transform(embedding)
+        shares[:n_components] = pca.explained_variance_ratio_
+    return points, shares
+
+
+def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArray:
+    """Coordinates on which neighbours in the embedding are neighbours."""
+    n_series = len(embedding)
+    if n_series < 4:
+        raise ValueError(
+            f"embedding has {n_series} series; method={method!r} needs at least 4."
+        )
+    if method == "tsne":
+        perplexity = min(30.0, n_series / 3)
+        mapper = TSNE(perplexity=perplexity, random_state=random_state)
+    else:
+        try:
+            umap = importlib.import_module("umap")
+        except ImportError as error:
+            raise ImportError(
+                "method='umap' needs the package umap-learn: pip install umap-learn"
+            ) from error
+        n_neighbors = min(15, n_series - 1)
+        mapper = umap.UMAP(n_neighbors=n_neighbors, random_state=random_state)
+    return mapper.fit_transform(embedding)
+
+
+def _scatter(
+    ax: Axes, points: NDArray, colour: Any, marker: str, label: str | None = None
+) -> Any:
+    x, y = points.T
+    return ax.scatter(
+        x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0, label=label
+    )
+
+
+def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
+    classes = np.unique(y)
+    for index, label in enumerate(classes):
+        _scatter(ax, points[y == label], *MARKS[index % len(MARKS)], label=str(label))
+    columns = -(-len(classes) // _CLASSES_PER_LEGEND_COLUMN)
+    ax.legend(title="class", ncols=columns, loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,0 +1,208 @@
+"""The nearest neighbours of a series."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import ArrayLike, NDArray
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.validation import column_or_1d
+
+from ._style import draw_channel_legend, draw_series, new_or_given_axes, read_panel
+
+
+class NeighborsDisplay:
+    """A series, and those that are nearest to it by their embeddings.
+
+    Parameters
+    ----------
+    query : ndarray of shape (n_channels, n_timepoints)
+        The series that neighbours are looked for.
+    neighbors : list of ndarray of shape (n_channels, n_timepoints_i)
+        Nearest first.
+    rows : int ndarray of shape (n_neighbors,)
+        Row numbers of the neighbours in the panel.
+    distances : ndarray of shape (n_neighbors,)
+        Euclidean distances between the embeddings.
+    labels : ndarray of shape (n_neighbors,), default=None
+        Of the neighbours.
+
+    Attributes
+    ----------
+    ax_ : ndarray of matplotlib.axes.Axes
+        The query's, and one for each neighbour. After `plot`.
+    figure_ : matplotlib.figure.Figure
+        After `plot`.
+
+    See Also
+    --------
+    plot_neighbors : The same in one call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.plotting import NeighborsDisplay
+    >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+    >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> display = NeighborsDisplay.from_estimator(mug, X, X[2], n_neighbors=1)
+    >>> display.rows
+    array([2])
+    """
+
+    ax_: NDArray
+    figure_: Figure | SubFigure
+
+    def __init__(
+        self,
+        query: NDArray,
+        neighbors: Sequence[NDArray],
+        rows: NDArray,
+        distances: NDArray,
+        labels: NDArray | None = None,
+    ) -> None:
+        self.query = query
+        self.neighbors = neighbors
+        self.rows = rows
+        self.distances = distances
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        query: ArrayLike,
+        *,
+        n_neighbors: int = 4,
+        y: ArrayLike | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw the neighbours that a fitted transformer's embedding finds.
+
+        Parameters
+        ----------
+        estimator, X, query, n_neighbors, y, ax
+            As `plot_neighbors`.
+
+        Returns
+        -------
+        NeighborsDisplay
+        """
+        panel = read_panel(estimator, X)
+        shape = np.shape(query)
+        if len(shape) not in (1, 2):
+            raise ValueError(
+                f"query has shape {shape}; accepted is one series, (n_timepoints,) or "
+                "(n_channels, n_timepoints)."
+            )
+        asked = read_panel(estimator, [np.asarray(query)])
+        if not isinstance(n_neighbors, int) or not 1 <= n_neighbors <= panel.n_series:
+            raise ValueError(
+                f"n_neighbors={n_neighbors!r}; accepted are 1 to {panel.n_series}, the "
+                "number of series in X."
+            )
+        labels = None if y is None else column_or_1d(y)
+        if labels is not None and len(labels) != panel.n_series:
+            raise ValueError(
+                f"y has {len(labels)} labels, but X has {panel.n_series} series."
+            )
+        search = NearestNeighbors(n_neighbors=n_neighbors).fit(estimator.transform(X))
+        found = search.kneighbors(estimator.transform([np.asarray(query)]))
+        distances, rows = (part[0] for part in found)
+        return cls(
+            asked.take(np.array([0]))[0],
+            panel.take(rows),
+            rows,
+            distances,
+            None if labels is None else labels[rows],
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of matplotlib.axes.Axes, default=None
+            One for the query, and one for each neighbour; a new figure if None.
+
+        Returns
+        -------
+        NeighborsDisplay
+            This one.
+
+        Raises
+        ------
+        ValueError
+            Where `ax` holds another number of axes.
+        """
+        axes = new_or_given_axes(ax, 1 + len(self.neighbors))
+        draw_series(axes[0], self.query)
+        axes[0].set_title("query", fontsize="medium", fontweight="bold")
+        for number, series in enumerate(self.neighbors):
+            label = "" if self.labels is None else f", class {self.labels[number]}"
+            draw_series(axes[1 + number], series)
+            axes[1 + number].set_title(
+                f"series {self.rows[number]}{label}, "
+                f"distance {self.distances[number]:.3g}",
+                fontsize="medium",
+            )
+        draw_channel_legend(axes[0], len(self.query))
+        axes[-1].set_xlabel("timepoint")
+        self.ax_ = axes
+        self.figure_ = axes[0].figure
+        return self
+
+
+def plot_neighbors(
+    estimator: Any,
+    X: Any,
+    query: ArrayLike,
+    *,
+    n_neighbors: int = 4,
+    y: ArrayLike | None = None,
+    ax: Any = None,
+) -> NDArray:
+    """Draw a series and those of a panel that are nearest to it by their embeddings.
+
+    Parameters
+    ----------
+    estimator : MUGTransformer
+        Fitted.
+    X : array-like or list of arrays
+        The series to search, in any form that `MUGTransformer` takes.
+    query : array-like of shape (n_timepoints,) or (n_channels, n_timepoints)
+        One series, of any length.
+    n_neighbors : int, default=4
+    y : array-like of shape (n_series,), default=None
+        Labels of the series in `X`, shown in the titles.
+    ax : array-like of matplotlib.axes.Axes, default=None
+        One for the query, and one for each neighbour; a new figure if None.
+
+    Returns
+    -------
+    ax : ndarray of matplotlib.axes.Axes
+
+    Raises
+    ------
+    NotFittedError
+        Before `fit`.
+    ValueError
+        Where `query` is not one series, `n_neighbors` is more than there are, or `y`
+        has another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mug_sklearn import MUGTransformer
+    >>> from mug_sklearn.plotting import plot_neighbors
+    >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+    >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> len(plot_neighbors(mug, X, X[0], n_neighbors=2))
+    3
+    """
+    display = NeighborsDisplay.from_estimator(
+        estimator, X, query, n_neighbors=n_neighbors, y=y, ax=ax
+    )
+    return display.ax_

@@ -1,0 +1,162 @@
+"""The loss curve, by term."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
+from sklearn.utils.validation import check_is_fitted
+
+from ._style import COLOURS
+
+_NOT_A_TERM = {"epoch", "n_steps", "seconds"}
+
+
+class LossCurveDisplay:
+    """The training loss and each of its terms against the epoch.
+
+    Parameters
+    ----------
+    history : list of dict
+        As `MUGTransformer.history_`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        After `plot`.
+    figure_ : matplotlib.figure.Figure
+        After `plot`.
+
+    See Also
+    --------
+    plot_loss_curve : The same in one call.
+
+    Examples
+    --------
+    >>> from mug_sklearn.plotting import LossCurveDisplay
+    >>> history = [{"epoch": 1, "loss": 1.1}, {"epoch": 2, "loss": 0.8}]
+    >>> LossCurveDisplay(history).plot().ax_.get_ylabel()
+    'loss'
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+
+    def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
+        """Draw the loss curve of a fitted transformer.
+
+        Parameters
+        ----------
+        estimator : MUGTransformer
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        LossCurveDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If there was no epoch.
+        """
+        check_is_fitted(estimator, "history_")
+        return cls(estimator.history_).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        LossCurveDisplay
+            This one. One line for each term; the total, ``loss``, is the thicker one.
+
+        Raises
+        ------
+        ValueError
+            If the history holds no epoch.
+        """
+        history = self.history
+        if not history:
+            raise ValueError(
+                "the history holds no epoch; a loss curve needs at least one epoch of "
+                "training"
+            )
+        if ax is None:
+            ax = plt.subplots(layout="constrained")[1]
+        # In order of first appearance; a term may be absent from some epochs.
+        terms = dict.fromkeys(key for row in history for key in row)
+        epochs = [row["epoch"] for row in history]
+        for index, term in enumerate(term for term in terms if term not in _NOT_A_TERM):
+            ax.plot(
+                epochs,
+                [row.get(term, np.nan) for row in history],
+                color=COLOURS[index % len(COLOURS)],
+                linewidth=2.5 if term == "loss" else 1.2,
+                # A single epoch has no line to show, only its point.
+                marker="o" if len(epochs) == 1 else None,
+                label=term.replace("_", " "),
+            )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss")
+        ax.set_title("Training loss")
+        ax.legend()
+        self.ax_ = ax
+        self.figure_ = ax.figure
+        return self
+
+
+def plot_loss_curve(
+    estimator_or_history: Any,  # an estimator or its history_
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the training loss and each of its terms against the epoch.
+
+    Parameters
+    ----------
+    estimator_or_history : MUGTransformer or list of dict
+        A fitted transformer, or its `history_`.
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        The axes drawn on, with one line for each term that the history holds. The
+        total, ``loss``, is the thicker line.
+
+    Raises
+    ------
+    ValueError
+        If the history holds no epoch.
+
+    Examples
+    --------
+    >>> from mug_sklearn.plotting import plot_loss_curve
+    >>> history = [
+    ...     {"epoch": 1, "loss": 1.1, "retrieval": 0.7, "reconstruction": 0.4},
+    ...     {"epoch": 2, "loss": 0.8, "retrieval": 0.5, "reconstruction": 0.3},
+    ... ]
+    >>> ax = plot_loss_curve(history)
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['loss', 'retrieval', 'reconstruction']
+    """
+    if hasattr(estimator_or_history, "fit"):
+        return LossCurveDisplay.from_estimator(estimator_or_history, ax=ax).ax_
+    return LossCurveDisplay(estimator_or_history).plot(ax=ax).ax_

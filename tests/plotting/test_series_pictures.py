@@ -1,0 +1,203 @@
+"""Attention, shapelets and neighbours: that the pictures show what they say."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
+
+from mug_sklearn.plotting import (
+    CrossAttentionDisplay,
+    NeighborsDisplay,
+    ShapeletsDisplay,
+    plot_cross_attention,
+    plot_neighbors,
+    plot_shapelets,
+)
+
+from ..conftest import small_mug
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def mug(panel):
+    return small_mug().fit(panel)
+
+
+def axes(number):
+    return Figure().subplots(number)
+
+
+class TestCrossAttention:
+    def test_weights_are_those_of_the_transformer(self, panel, mug):
+        display = CrossAttentionDisplay.from_estimator(mug, panel, series=3)
+        tokens = mug.transform_granularities(panel)
+        assert_array_equal(display.token_spans, tokens["multi"].spans)
+        within = np.minimum(display.segment_spans, 30)
+        assert_array_equal(within, tokens["coarse"].spans)
+        assert_allclose(display.weights.sum(axis=1), 1)
+        # Slow and obvious: each head's softmax of scaled products, averaged.
+        attention = mug.network_.fusion.attention.float()
+        fused, coarse = (tokens[name].tokens[3] for name in ("fused", "coarse"))
+        query = fused @ attention.query.weight.detach().numpy().T
+        query += attention.query.bias.detach().numpy()
+        key = coarse @ attention.key_value.weight.detach().numpy()[:8].T
+        key += attention.key_value.bias.detach().numpy()[:8]
+        expected = np.zeros_like(display.weights)
+        for head in (slice(0, 4), slice(4, 8)):
+            score = np.exp(query[:, head] @ key[:, head].T / 2)
+            expected += score / score.sum(axis=1, keepdims=True) / 2
+        assert_allclose(display.weights, expected, rtol=1e-4)
+
+    def test_the_series_is_in_the_callers_units(self, panel, mug):
+        display = CrossAttentionDisplay.from_estimator(mug, panel, series=5)
+        assert_array_equal(display.values, panel[5])
+        lines = [line.get_ydata() for line in display.ax_[0].get_lines()]
+        assert any(np.array_equal(line, panel[5, 1]) for line in lines)
+
+    def test_only_what_a_short_series_has(self, ragged):
+        mug = small_mug().fit(ragged)
+        display = CrossAttentionDisplay.from_estimator(mug, ragged, series=1)
+        assert display.values.shape == (2, 7)
+        assert display.token_spans[-1, 0] < 7
+        assert len(display.segment_spans) == display.weights.shape[1]
+        assert (display.segment_spans[:, 0] < 7).all()
+        assert_allclose(display.weights.sum(axis=1), 1)
+
+    def test_gaps_stay_gaps(self, panel, mug):
+        gappy = panel.copy()
+        gappy[0, 0, [3, 5, 6, 7]] = np.nan
+        above, _ = plot_cross_attention(mug, gappy)
+        line = above.get_lines()[0].get_ydata()
+        assert_array_equal(np.flatnonzero(np.isnan(line)), [3, 5, 6, 7])
+        # The fifth value stands alone between two gaps.
+        alone = above.get_lines()[1]
+        assert_array_equal(alone.get_xdata(), [4])
+
+    def test_axes_that_were_given(self, panel, mug):
+        given = axes(2)
+        assert_array_equal(plot_cross_attention(mug, panel, ax=given), given)
+        with pytest.raises(ValueError, match="ax holds 3 Axes; this picture needs 2"):
+            plot_cross_attention(mug, panel, ax=axes(3))
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [{"granularity": "fine"}, {"fusion": "concat"}, {"fine_fusion": "max"}],
+        ids=str,
+    )
+    def test_an_estimator_without_it(self, panel, parameters):
+        (name,) = parameters
+        with pytest.raises(ValueError, match=f"fitted with {name}="):
+            plot_cross_attention(small_mug(**parameters).fit(panel), panel)
+
+    @pytest.mark.parametrize("series", [-1, 12, 1.0])
+    def test_a_row_that_is_not_there(self, panel, mug, series):
+        with pytest.raises(ValueError, match=r"series=.*row numbers of X, 0 to 11"):
+            plot_cross_attention(mug, panel, series=series)
+
+
+class TestShapelets:
+    @pytest.mark.parametrize("form", ["panel", "ragged"])
+    def test_each_lies_where_a_series_matches_it_best(self, form, request):
+        X = request.getfixturevalue(form)
+        mug = small_mug().fit(X)
+        display = ShapeletsDisplay.from_estimator(mug, X, n_shapelets=4)
+        for shapelet in display.shapelets:
+            # On training series it finds where it comes from.
+            assert shapelet.distance == pytest.approx(0, abs=1e-5)
+            assert_array_equal(shapelet.series, X[shapelet.row])
+            whole = shapelet.timepoints == shapelet.timepoints.round()
+            for time, value in zip(
+                shapelet.timepoints[whole].astype(int),
+                shapelet.values[:, whole].T,
+                strict=True,
+            ):
+                if np.isfinite(value).all():
+                    assert_allclose(value, shapelet.series[:, time], atol=1e-4)
+
+    def test_the_best_of_each_length_come_first(self, panel, mug):
+        display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=6)
+        lengths = [shapelet.length for shapelet in display.shapelets]
+        assert lengths == [6, 12, 18, 6, 12, 18]
+
+    def test_repeated_ones_are_left_out(self, panel):
+        mug = small_mug(n_shapelets=30, segment_lengths=(1.0,)).fit(panel[:4])
+        stored = mug.network_.shapelets[0].values.numpy()
+        n_different = len(np.unique(stored, axis=0))
+        assert n_different < len(stored) == 30
+        message = f"n_shapelets=30; accepted are 1 to {n_different},"
+        with pytest.raises(ValueError, match=message):
+            plot_shapelets(mug, panel, n_shapelets=30)
+
+    def test_other_series_than_the_training_ones(self, panel, mug):
+        given = axes(2)
+        drawn = plot_shapelets(mug, panel[3:5] + 0.2, n_shapelets=2, ax=given)
+        assert_array_equal(drawn, given)
+        assert all("on series" in ax.get_title() for ax in drawn)
+
+    def test_an_estimator_without_any(self, panel):
+        mug = small_mug(granularity="fine").fit(panel)
+        with pytest.raises(ValueError, match="granularity='fine', which has no shap"):
+            plot_shapelets(mug, panel)
+
+
+class TestNeighbors:
+    def test_nearest_first_by_the_embedding(self, panel, mug):
+        display = NeighborsDisplay.from_estimator(mug, panel, panel[4], n_neighbors=5)
+        embedding = mug.transform(panel)
+        distance = np.linalg.norm(embedding - embedding[4], axis=1)
+        assert_array_equal(display.rows, np.argsort(distance)[:5])
+        assert_allclose(display.distances, np.sort(distance)[:5], atol=1e-4)
+        assert_array_equal(display.neighbors[1], panel[display.rows[1]])
+
+    def test_titles_name_row_class_and_distance(self, panel, mug):
+        y = np.repeat(["slow", "fast"], 6)
+        drawn = plot_neighbors(mug, panel, panel[4], n_neighbors=1, y=y)
+        titles = [ax.get_title() for ax in drawn]
+        assert titles == ["query", "series 4, class slow, distance 0"]
+
+    def test_every_form(self, panel, table, ragged):
+        for X in (panel, table, ragged):
+            query = X[2]
+            display = NeighborsDisplay.from_estimator(
+                small_mug().fit(X), X, query, n_neighbors=2
+            )
+            assert display.rows[0] == 2
+            assert_array_equal(display.query, np.atleast_2d(query))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"n_neighbors": 13}, "n_neighbors=13; accepted are 1 to 12"),
+            ({"n_neighbors": 0}, "n_neighbors=0"),
+            ({"y": [1, 2]}, "y has 2 labels, but X has 12 series"),
+            ({"query": np.zeros((1, 2, 30))}, r"query has shape \(1, 2, 30\)"),
+            ({"query": np.zeros((3, 30))}, "has 3 channels"),
+        ],
+    )
+    def test_refused(self, panel, mug, change, message):
+        arguments = {"query": panel[0], **change}
+        with pytest.raises(ValueError, match=message):
+            plot_neighbors(mug, panel, **arguments)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plot_cross_attention,
+        plot_shapelets,
+        lambda mug, X: plot_neighbors(mug, X, X[0]),
+    ],
+)
+def test_before_fit(panel, draw):
+    with pytest.raises(NotFittedError):
+        draw(small_mug(), panel)
