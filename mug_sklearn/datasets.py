@@ -16,7 +16,7 @@ import sktime
 from numpy.typing import NDArray
 from sktime.datasets import load_from_tsfile_to_dataframe
 
-__all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset"]
+__all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
 
@@ -58,7 +58,7 @@ class Dataset:
 
 
 def bundled_names() -> list[str]:
-    """Names of the classification data sets that the installed sktime brings along.
+    """List the classification data sets that the installed sktime brings along.
 
     Returns
     -------
@@ -174,6 +174,51 @@ def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
     )
 
 
+def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
+    """Read a ``.ts`` file, as published by the UCR and UEA archives.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    series : ndarray of shape (n_series, n_channels, n_timepoints) or list
+        A list of ``(n_channels, n_timepoints_i)`` arrays if lengths differ. Missing
+        values are NaN.
+    y : ndarray of shape (n_series,) or None
+        The class labels as lower-case strings; None where the file has none.
+
+    Raises
+    ------
+    ValueError
+        If its content cannot be read.
+
+    Examples
+    --------
+    >>> import sktime
+    >>> from mug_sklearn.datasets import read_ts
+    >>> folder = f"{sktime.__path__[0]}/datasets/data/UnitTest"
+    >>> series, y = read_ts(f"{folder}/UnitTest_TRAIN.ts")
+    >>> series.shape, y.shape
+    ((20, 1, 24), (20,))
+    """
+    has_labels = _has_class_labels(Path(path))
+    try:
+        content = load_from_tsfile_to_dataframe(str(path))
+        frame, y = content if isinstance(content, tuple) else (content, None)
+        series = [
+            np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
+            for row in frame.itertuples(index=False, name=None)
+        ]
+    # The reader states malformed text with whatever exception it stumbled on.
+    except Exception as error:
+        raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
+    labels = np.asarray(y, dtype=str) if has_labels else None
+    lengths = {one.shape[-1] for one in series}
+    return np.stack(series) if len(lengths) == 1 else series, labels
+
+
 def _ts_file(folder: Path, part: str, name: str | None = None) -> Path:
     return folder / f"{name or folder.name}_{part}.ts"
 
@@ -200,19 +245,10 @@ def _load_ts_pair(folder: Path, name: str) -> Dataset:
 
 
 def _read_ts(path: Path) -> tuple[Series, NDArray]:
-    if not _has_class_labels(path):
+    series, y = read_ts(path)
+    if y is None:
         raise ValueError(f"{path} has no class labels: its header lacks @classLabel")
-    try:
-        frame, y = load_from_tsfile_to_dataframe(str(path))
-        series = [
-            np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
-            for row in frame.itertuples(index=False, name=None)
-        ]
-    # The reader states malformed text with whatever exception it stumbled on.
-    except Exception as error:
-        raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
-    lengths = {one.shape[-1] for one in series}
-    return np.stack(series) if len(lengths) == 1 else series, np.asarray(y, dtype=str)
+    return series, y
 
 
 def _load_npz(path: Path) -> Dataset:

@@ -7,7 +7,8 @@ the device that it was trained on, and equal fits have equal states.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -125,15 +126,26 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     content = _encoded(dict(state), "", arrays)
     versions = {name: version(name) for name in ("mug_sklearn", "torch", "numpy")}
     header = json.dumps({"format": FORMAT, "versions": versions, "state": content})
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
+    with replaced_file(path) as temporary:
         safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
+
+
+@contextmanager
+def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a temporary file that takes the place of `path` in the end.
+
+    Where anything is raised inside, `path` stays as it was.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
         _give_usual_permissions(temporary)
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 
@@ -220,11 +232,11 @@ def _decoded(content: Any, file: Any) -> Any:
     return RECORDS[kind](**_decoded(inner, file))
 
 
-def _give_usual_permissions(path: str) -> None:
+def _give_usual_permissions(path: Path) -> None:
     # Temporary files are for their owner alone; files of this process usually not.
     mask = os.umask(0)
     os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
+    path.chmod(0o666 & ~mask)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,183 @@
+"""``python -m mug_sklearn fit`` and ``embed``: from files to models and embeddings."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .. import MUGTransformer
+from ..persistence import replaced_file
+from .arguments import at_least
+from .files import (
+    PANEL_FORMATS,
+    check_embedding_path,
+    check_panel_path,
+    read_panel,
+    write_embedding,
+)
+
+CHUNK_SERIES = 512
+_SETTINGS = ("granularity", "max_epochs", "random_state")
+_FORMATS = "\n".join(["", "series are read from", *PANEL_FORMATS])
+_FIT_EXAMPLES = f"""\
+examples:
+  python -m mug_sklearn fit train.npz --array X_train --save model.safetensors
+  python -m mug_sklearn fit GunPoint_TRAIN.ts --save model.safetensors --max-epochs 50
+{_FORMATS}
+"""
+_EMBED_EXAMPLES = f"""\
+examples:
+  fit on the series themselves, without labels, and embed them:
+    python -m mug_sklearn embed series.csv embedding.npz
+  embed new series as an earlier fit does:
+    python -m mug_sklearn embed new.npy embedding.parquet --model model.safetensors
+{_FORMATS}
+
+embeddings are written to
+  .npz      as an array `embedding`
+  .npy      bit by bit, so that they may be larger than memory
+  .parquet  with a column for each feature
+"""
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``fit`` and ``embed`` to the commands.
+
+    Parameters
+    ----------
+    commands : argparse's object for subcommands
+    """
+    fit = commands.add_parser(
+        "fit",
+        help="fit MUG on a file of series and save it",
+        description="Fits MUG on a file of series, without labels, and saves it for "
+        "`embed` and for MUGTransformer.load.",
+        epilog=_FIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fit.set_defaults(run=_fit)
+    fit.add_argument("input", type=Path, metavar="IN", help="file of series")
+    fit.add_argument("--save", type=Path, required=True, metavar="FILE", help="model")
+    embed = commands.add_parser(
+        "embed",
+        help="turn a file of series into a file of vectors",
+        description="Writes one vector a series, in the order of the input.",
+        epilog=_EMBED_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    embed.set_defaults(run=_embed)
+    embed.add_argument("input", type=Path, metavar="IN", help="file of series")
+    embed.add_argument("output", type=Path, metavar="OUT", help="file of vectors")
+    embed.add_argument(
+        "--model", type=Path, metavar="FILE", help="that `fit` saved; not fitted again"
+    )
+    for command in (fit, embed):
+        _add_settings(command)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--array", metavar="NAME", help="which array of a .npz file")
+    command.add_argument(
+        "--granularity",
+        choices=("multi", "fine", "coarse"),
+        help="of the fit (default: multi)",
+    )
+    command.add_argument(
+        "--max-epochs",
+        type=at_least(0),
+        metavar="N",
+        help="most epochs of the fit (default: chosen by the transformer)",
+    )
+    command.add_argument(
+        "--random-state",
+        type=at_least(0),
+        metavar="SEED",
+        help="seed of the fit (default: 0)",
+    )
+    command.add_argument(
+        "--device", default="auto", help="such as cpu or cuda (default: auto)"
+    )
+    command.add_argument(
+        "--quiet", action="store_true", help="print nothing but errors"
+    )
+
+
+def _fit(args: argparse.Namespace) -> None:
+    check_panel_path(args.input)
+    _check_folder(args.save, "--save")
+    X = read_panel(args.input, args.array)
+    started = time.perf_counter()
+    mug = _new_transformer(args).fit(X)
+    mug.save(args.save)
+    _report(args, f"fitted on {len(X)} series", started, args.save)
+
+
+def _embed(args: argparse.Namespace) -> None:
+    check_panel_path(args.input)
+    check_embedding_path(args.output)
+    _check_folder(args.output, "OUT")
+    if args.output.exists() and args.output.samefile(args.input):
+        raise ValueError(f"OUT is IN, {str(args.input)!r}; it would be overwritten.")
+    started = time.perf_counter()
+    if args.model is None:
+        X = read_panel(args.input, args.array)
+        mug = _new_transformer(args).fit(X)
+    else:
+        mug = _loaded_transformer(args)
+        X = read_panel(args.input, args.array)
+    names = mug.get_feature_names_out()
+    with replaced_file(args.output) as temporary:
+        write_embedding(
+            temporary,
+            args.output.suffix,
+            (len(X), len(names)),
+            names,
+            _embedded(mug, X, args.quiet),
+        )
+    _report(args, f"embedded {len(X)} series in {len(names)} features", started)
+
+
+def _embedded(mug: MUGTransformer, X: Any, quiet: bool) -> Iterator[np.ndarray]:
+    """Embeddings of runs of series, in order."""
+    with tqdm(total=len(X), desc="embed", unit="series", disable=quiet) as progress:
+        for start in range(0, len(X), CHUNK_SERIES):
+            chunk = X[start : start + CHUNK_SERIES]
+            yield mug.transform(chunk)
+            progress.update(len(chunk))
+
+
+def _new_transformer(args: argparse.Namespace) -> MUGTransformer:
+    given = {
+        name: getattr(args, name)
+        for name in _SETTINGS
+        if getattr(args, name) is not None
+    }
+    settings = {"random_state": 0, "device": args.device, **given}
+    return MUGTransformer(verbose=int(not args.quiet), **settings)
+
+
+def _loaded_transformer(args: argparse.Namespace) -> MUGTransformer:
+    given = [name for name in _SETTINGS if getattr(args, name) is not None]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise ValueError(f"{options}: not with --model, which is fitted already.")
+    return MUGTransformer.load(args.model).to(args.device)
+
+
+def _check_folder(path: Path, name: str) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
+    if path.is_dir():
+        raise ValueError(f"{name} is a folder, {str(path)!r}; a file is accepted.")
+
+
+def _report(
+    args: argparse.Namespace, what: str, started: float, path: Path | None = None
+) -> None:
+    if not args.quiet:
+        seconds = time.perf_counter() - started
+        print(f"{what}, {seconds:.1f} s: {path or args.output}")

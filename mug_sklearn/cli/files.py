@@ -1,0 +1,245 @@
+"""Files of series and of embeddings, by their extension."""
+
+import csv
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..datasets import read_ts
+
+PANEL_FORMATS = [
+    "  .npz      the array X, or the only one, or that of --array, of shape",
+    "            (series, timepoints) or (series, channels, timepoints)",
+    "  .npy      such an array; read bit by bit, so it may be larger than memory",
+    "  .csv      one series a row, which may end early; an empty cell is a missing",
+    "            value; a line of names on top is skipped",
+    "  .parquet  one series a row, of numeric columns, or of one column of lists",
+    "  .ts       the format of the UCR and UEA archives; labels are not looked at",
+]
+_PANEL_SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
+_EMBEDDING_SUFFIXES = (".npz", ".npy", ".parquet")
+
+
+def check_panel_path(path: Path) -> None:
+    """Refuse what cannot be a file of series.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ValueError
+        Where there is no such file, or it has another extension.
+    ImportError
+        Where its format needs a package that is not installed.
+
+    Examples
+    --------
+    >>> check_panel_path(Path("series.xls"))
+    Traceback (most recent call last):
+    ValueError: 'series.xls': accepted are .npz, .npy, .csv, .parquet, .ts.
+    """
+    _check_suffix(path, _PANEL_SUFFIXES)
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}.")
+
+
+def check_embedding_path(path: Path) -> None:
+    """Refuse an extension that embeddings cannot be written to.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ValueError
+        Where it has another extension.
+    ImportError
+        Where its format needs a package that is not installed.
+
+    Examples
+    --------
+    >>> check_embedding_path(Path("embedding.npz"))
+    """
+    _check_suffix(path, _EMBEDDING_SUFFIXES)
+
+
+def read_panel(path: Path, array: str | None = None) -> Any:
+    r"""Read series from a file.
+
+    Parameters
+    ----------
+    path : Path
+        With one of the extensions that `check_panel_path` accepts.
+    array : str, default=None
+        Which array of a .npz file.
+
+    Returns
+    -------
+    ndarray of shape (n_series, n_timepoints) or (n_series, n_channels, n_timepoints)
+        Or a list of arrays, where lengths differ.
+
+    Raises
+    ------
+    ValueError
+        Where the file holds something else; the message says what.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "series.csv"
+    >>> _ = path.write_text("1,2,3\n4,5\n")
+    >>> read_panel(path)
+    array([[ 1.,  2.,  3.],
+           [ 4.,  5., nan]])
+    """
+    if array is not None and path.suffix != ".npz":
+        raise ValueError(f"--array={array!r}: {str(path)!r} is no .npz file.")
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path, array)
+        if path.suffix == ".npy":
+            return _checked(np.load(path, mmap_mode="r", allow_pickle=False))
+        if path.suffix == ".csv":
+            return _read_csv(path)
+        if path.suffix == ".parquet":
+            return _read_parquet(path)
+        return read_ts(path)[0]
+    # The readers state malformed content with exceptions of many kinds.
+    except (ValueError, EOFError, BadZipFile, TypeError, UnicodeError) as error:
+        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def write_embedding(
+    path: Path,
+    suffix: str,
+    shape: tuple[int, int],
+    names: Iterable[str],
+    parts: Iterable[NDArray],
+) -> None:
+    """Write an embedding.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, whatever its extension.
+    suffix : {".npz", ".npy", ".parquet"}
+        Which format to write.
+    shape : tuple of int
+        (n_series, n_features)
+    names : iterable of str
+        Of the features.
+    parts : iterable of float32 ndarray of shape (n_some, n_features)
+        The embedding's rows, in order.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "embedding.npz"
+    >>> rows = np.ones((3, 2), dtype=np.float32)
+    >>> write_embedding(path, ".npz", (3, 2), ["a", "b"], [rows[:2], rows[2:]])
+    >>> np.load(path)["embedding"].shape
+    (3, 2)
+    """
+    embedding: NDArray
+    if suffix == ".npy":
+        embedding = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    else:
+        embedding = np.empty(shape, dtype=np.float32)
+    start = 0
+    for part in parts:
+        embedding[start : start + len(part)] = part
+        start += len(part)
+    if isinstance(embedding, np.memmap):
+        embedding.flush()
+    elif suffix == ".npz":
+        with path.open("wb") as file:
+            np.savez(file, embedding=embedding)
+    else:
+        pd.DataFrame(embedding, columns=list(names)).to_parquet(path)
+
+
+def _check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
+    if path.suffix not in accepted:
+        raise ValueError(f"{str(path)!r}: accepted are {', '.join(accepted)}.")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ImportError(
+            f'{str(path)!r} needs pyarrow: pip install "mug_sklearn[parquet]"'
+        )
+
+
+def _read_npz(path: Path, array: str | None) -> NDArray:
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        raise ValueError("it is no archive, but a single array, for which .npy stands")
+    with content:
+        names = content.files
+        if array is None and "X" not in names and len(names) != 1:
+            held = ", ".join(names) or "nothing"
+            raise ValueError(f"it holds {held}, and no X; name one by --array")
+        name = array or ("X" if "X" in names else names[0])
+        if name not in names:
+            raise ValueError(f"it holds {', '.join(names)}, and no {name}")
+        return _checked(content[name])
+
+
+def _read_csv(path: Path) -> NDArray:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        first = next(rows, [])
+        width = max([len(first), *map(len, rows)])
+    if width == 0:
+        raise ValueError("it is empty")
+    has_names = not all(_is_number_or_empty(cell) for cell in first)
+    frame = pd.read_csv(
+        path,
+        header=None,
+        names=range(width),
+        skiprows=int(has_names),
+        dtype=np.float64,
+        skipinitialspace=True,
+        encoding="utf-8-sig",
+    )
+    return _checked(frame.to_numpy())
+
+
+def _is_number_or_empty(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return not cell.strip()
+    return True
+
+
+def _read_parquet(path: Path) -> Any:
+    frame = pd.read_parquet(path)
+    if frame.shape[1] == 1 and pd.api.types.is_object_dtype(frame.dtypes.iloc[0]):
+        series = [np.asarray(one, dtype=np.float64) for one in frame.iloc[:, 0]]
+        if any(one.ndim != 1 for one in series):
+            raise ValueError("its column holds something other than lists of numbers")
+        return series
+    others = [
+        str(name)
+        for name, kind in frame.dtypes.items()
+        if not pd.api.types.is_numeric_dtype(kind)
+    ]
+    if others:
+        raise ValueError(f"these columns are not numeric: {', '.join(others)}")
+    return _checked(frame.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _checked(X: NDArray) -> NDArray:
+    if X.dtype.kind not in "fiu" or X.ndim not in (2, 3) or 0 in X.shape:
+        raise ValueError(
+            f"it has shape {X.shape} and dtype {X.dtype}; accepted are numbers of "
+            "shape (n_series, n_timepoints) or (n_series, n_channels, n_timepoints)"
+        )
+    return X

@@ -1,0 +1,270 @@
+"""Files in, files out: every form, exit codes, and nothing half written."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import mug_sklearn.cli.embed
+from mug_sklearn import MUGTransformer
+from mug_sklearn.__main__ import main
+
+QUICK = ["--max-epochs", "0", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def gappy(table):
+    """Gaps, and two series that end early."""
+    table[0, 4:7] = np.nan
+    table[3, 20:] = np.nan
+    table[8, 28:] = np.nan
+    return table
+
+
+def embedding_of(X):
+    return MUGTransformer(max_epochs=0, random_state=0).fit_transform(X)
+
+
+def embed(source, *options):
+    assert main(["embed", source, "out.npz", *QUICK, *options]) == 0
+    return np.load("out.npz")["embedding"]
+
+
+def write_csv(X, path, header):
+    lines = [",".join("" if np.isnan(x) else repr(float(x)) for x in row) for row in X]
+    names = [",".join(f"t{i}" for i in range(X.shape[1]))] if header else []
+    path.write_text("\n".join([*names, *lines]) + "\n")
+
+
+def write_ts(X, path):
+    header = ["@problemName P", "@timeStamps false", "@missing true"]
+    header += ["@univariate true", "@classLabel false", "@data"]
+    lines = [",".join("?" if np.isnan(x) else repr(float(x)) for x in row) for row in X]
+    path.write_text("\n".join([*header, *lines]) + "\n")
+
+
+class TestInputs:
+    def test_arrays(self, gappy, panel):
+        np.save("a.npy", gappy)
+        np.savez("b.npz", X=gappy, other=panel)
+        np.savez("c.npz", only=gappy)
+        np.savez("d.npz", first=panel, second=gappy)
+        np.save("e.npy", panel)
+        expected = embedding_of(gappy)
+        assert_array_equal(embed("a.npy"), expected)
+        assert_array_equal(embed("b.npz"), expected)
+        assert_array_equal(embed("c.npz"), expected)
+        assert_array_equal(embed("d.npz", "--array", "second"), expected)
+        assert_array_equal(embed("e.npy"), embedding_of(panel))
+
+    @pytest.mark.parametrize("header", [True, False])
+    def test_csv(self, gappy, tmp_path, header):
+        write_csv(gappy, tmp_path / "a.csv", header)
+        assert_array_equal(embed("a.csv"), embedding_of(gappy))
+
+    def test_rows_of_a_csv_may_end_early(self, gappy, tmp_path):
+        write_csv(gappy[::-1], tmp_path / "a.csv", header=False)
+        short = [line.rstrip(",") for line in (tmp_path / "a.csv").read_text().split()]
+        assert len({line.count(",") for line in short}) == 3
+        (tmp_path / "a.csv").write_text("\n".join(short))
+        assert_array_equal(embed("a.csv"), embedding_of(gappy[::-1]))
+
+    def test_parquet_of_columns(self, gappy):
+        frame = pd.DataFrame(gappy, columns=[f"t{i}" for i in range(30)])
+        frame.to_parquet("a.parquet")
+        assert_array_equal(embed("a.parquet"), embedding_of(gappy))
+
+    def test_parquet_of_lists(self, ragged):
+        series = [one[0] for one in ragged]
+        pd.DataFrame({"series": series}).to_parquet("a.parquet")
+        assert_array_equal(embed("a.parquet"), embedding_of(series))
+
+    def test_ts(self, gappy, tmp_path):
+        write_ts(gappy, tmp_path / "a.ts")
+        assert_allclose(embed("a.ts"), embedding_of(gappy[:, None]), atol=1e-6)
+
+    def test_ts_of_unequal_lengths_channels_and_labels(self, ragged, tmp_path):
+        header = "@problemName P\n@timeStamps false\n@univariate false\n"
+        header += "@equalLength false\n@classLabel true a b\n@data\n"
+        rows = [
+            ":".join(",".join(map(repr, map(float, one))) for one in series) + ":a"
+            for series in ragged
+        ]
+        (tmp_path / "a.ts").write_text(header + "\n".join(rows) + "\n")
+        assert_array_equal(embed("a.ts"), embedding_of(ragged))
+
+
+class TestOutputs:
+    def test_every_format_holds_the_same(self, table):
+        np.save("a.npy", table)
+        for name in ("out.npz", "out.npy", "out.parquet"):
+            assert main(["embed", "a.npy", name, *QUICK]) == 0
+        expected = embedding_of(table)
+        assert_array_equal(np.load("out.npz")["embedding"], expected)
+        assert_array_equal(np.load("out.npy"), expected)
+        frame = pd.read_parquet("out.parquet")
+        assert_array_equal(frame.to_numpy(), expected)
+        assert frame.columns[0] == "mugtransformer0"
+
+    @pytest.mark.parametrize("name", ["out.npz", "out.npy", "out.parquet"])
+    def test_many_series_go_bit_by_bit(self, table, name, monkeypatch):
+        np.save("a.npy", table)
+        assert main(["embed", "a.npy", name, *QUICK]) == 0
+        whole = _content(name)
+        monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
+        assert main(["embed", "a.npy", name, *QUICK]) == 0
+        assert_array_equal(_content(name), whole)
+
+    def test_what_is_printed(self, table, capfd):
+        np.save("a.npy", table)
+        assert main(["embed", "a.npy", "out.npz", "--max-epochs", "1"]) == 0
+        out, err = capfd.readouterr()
+        assert out.startswith("embedded 12 series in 11 features, ")
+        assert out.endswith(" s: out.npz\n")
+        assert "MUGTransformer" in err
+        assert "embed: 100%" in err
+        assert main(["embed", "a.npy", "out.npz", *QUICK]) == 0
+        assert capfd.readouterr() == ("", "")
+
+
+def _content(name):
+    if name.endswith("npz"):
+        return np.load(name)["embedding"]
+    return np.load(name) if name.endswith("npy") else pd.read_parquet(name).to_numpy()
+
+
+class TestModel:
+    def test_fitted_once_for_many_files(self, panel, ragged):
+        np.save("train.npy", panel)
+        fit = ["fit", "train.npy", "--save", "model", "--granularity", "coarse"]
+        assert main([*fit, "--max-epochs", "1", "--random-state", "3"]) == 0
+        mug = MUGTransformer("coarse", max_epochs=1, random_state=3).fit(panel)
+        loaded = MUGTransformer.load("model")
+        assert_array_equal(loaded.transform(ragged), mug.transform(ragged))
+        np.save("new.npy", panel[:4])
+        embed_new = ["embed", "new.npy", "out.npy", "--model", "model", "--quiet"]
+        assert main(embed_new) == 0
+        assert_array_equal(np.load("out.npy"), mug.transform(panel[:4]))
+
+    def test_settings_of_a_fit_are_refused_beside_it(self, panel, capsys):
+        np.save("a.npy", panel)
+        assert main(["fit", "a.npy", "--save", "model", *QUICK]) == 0
+        assert main(["embed", "a.npy", "out.npy", "--model", "model", *QUICK]) == 2
+        assert "--max-epochs: not with --model" in capsys.readouterr().err
+
+
+class TestRefused:
+    @pytest.fixture(autouse=True)
+    def some_files(self, tmp_path, table, panel, in_tmp_path):
+        np.save("a.npy", table)
+        np.save("three.npy", np.zeros((3, 3, 20)))
+        np.savez("two.npz", p=table, q=table)
+        np.save("text.npy", np.array([["a", "b"]]))
+        np.save("one.npy", np.arange(5.0))
+        (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
+        (tmp_path / "empty.csv").write_text("")
+        (tmp_path / "bad.npz").write_bytes(b"no archive")
+        (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+        (tmp_path / "bad.ts").write_text("no ts")
+        (tmp_path / "bad.model").write_text("no model")
+        pd.DataFrame({"x": [1.0], "name": ["a"]}).to_parquet("named.parquet")
+        (tmp_path / "folder.npz").mkdir()
+        MUGTransformer(max_epochs=0, random_state=0).fit(panel).save("model")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ("embed none.npy out.npz", "there is no file 'none.npy'"),
+            ("embed a.npy out.csv", "'out.csv': accepted are .npz, .npy, .parquet"),
+            ("embed a.npy no/out.npz", "no folder 'no' for OUT"),
+            ("embed a.npy folder.npz", "OUT is a folder"),
+            ("embed a.npy a.npy", "OUT is IN"),
+            ("embed bad.model out.npz", "'bad.model': accepted are .npz, .npy, .csv"),
+            ("embed two.npz out.npz", "it holds p, q, and no X; name one by --array"),
+            ("embed two.npz out.npz --array r", "it holds p, q, and no r"),
+            ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
+            ("embed text.npy out.npz", "accepted are numbers of shape"),
+            ("embed one.npy out.npz", r"it has shape (5,)"),
+            ("embed bad.csv out.npz", "cannot read 'bad.csv'"),
+            ("embed empty.csv out.npz", "it is empty"),
+            ("embed bad.npz out.npz", "cannot read 'bad.npz'"),
+            ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
+            ("embed named.parquet out.npz", "not numeric: name"),
+            ("embed bad.ts out.npz", "cannot read bad.ts as a .ts file"),
+            ("embed a.npy out.npz --model none", "there is no file 'none'"),
+            ("embed a.npy out.npz --model bad.model", "no whole file of"),
+            ("embed three.npy out.npz --model model", "has 3 channels"),
+            ("embed a.npy out.npz --device quantum", "device='quantum'"),
+            ("fit a.npy --save no/model", "no folder 'no' for --save"),
+            ("fit none.npy --save other", "there is no file 'none.npy'"),
+        ],
+    )
+    def test_with_a_message_and_2(self, tmp_path, capfd, arguments, message):
+        before = sorted(path.name for path in tmp_path.iterdir())
+        assert main([*arguments.split(), "--quiet"]) == 2
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert err.startswith("mug_sklearn: error: ")
+        assert message in err
+        assert "Traceback" not in err
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+    def test_parquet_without_pyarrow(self, monkeypatch, capfd):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        assert main(["embed", "a.npy", "out.parquet", *QUICK]) == 2
+        assert 'pip install "mug_sklearn[parquet]"' in capfd.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [["embed"], ["fit", "a.npy"], ["other"]])
+    def test_arguments_that_are_missing(self, arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out.npy", "out.parquet"])
+def test_an_interruption_leaves_the_file_as_it_was(
+    table, name, tmp_path, monkeypatch, capfd
+):
+    np.save("a.npy", table)
+    (tmp_path / name).write_text("earlier")
+    transform = MUGTransformer.transform
+
+    def interrupted(self, X):
+        if X[0, 0] == table[5, 0]:
+            raise KeyboardInterrupt
+        return transform(self, X)
+
+    monkeypatch.setattr(MUGTransformer, "transform", interrupted)
+    monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
+    assert main(["embed", "a.npy", name, *QUICK]) == 130
+    assert capfd.readouterr().err == "mug_sklearn: interrupted\n"
+    assert (tmp_path / name).read_text() == "earlier"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npy", name}
+
+
+@pytest.mark.parametrize("command", ["embed", "fit"])
+def test_help_shows_examples(command):
+    shown = subprocess.run(
+        [sys.executable, "-m", "mug_sklearn", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"python -m mug_sklearn {command} " in shown.stdout
+    assert ".parquet" in shown.stdout
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for command in ("fit", "embed", "demo", "benchmark"):
+        assert f"\n    {command}" in text
