@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
 from ._fitting import Course, plan_to_resume, summary_of
 from ._inference import Inference, TokenRepresentation
 from ._panel import (
@@ -36,7 +37,6 @@ from ._panel import (
     series_from_list,
 )
 from ._settings import check_combinations, network_config, training_plan
-from .callbacks import CallbackSupportMixin, FitTasks, without_callbacks
 from .device import inference_precision, one_cpu_thread, resolve_device
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
@@ -637,6 +637,7 @@ class MUGTransformer(
         Parameters
         ----------
         path : str or path-like
+            Of a file that `save`, or `mug_sklearn.callbacks.Checkpoint`, wrote.
 
         Returns
         -------

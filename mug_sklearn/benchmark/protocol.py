@@ -64,11 +64,13 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray of shape (n_series, n_features)
+            The embedding.
         y : ndarray of shape (n_series,)
+            Class labels.
 
         Returns
         -------
-        GridSearchedSVC
+        self : GridSearchedSVC
         """
         X, y = validate_data(self, X, y, dtype=np.float64)
         self.classes_ = np.unique(y)
@@ -89,10 +91,12 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray of shape (n_series, n_features)
+            The embedding.
 
         Returns
         -------
         ndarray of shape (n_series,)
+            Of the classes seen in `fit`.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

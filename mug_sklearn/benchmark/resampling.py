@@ -79,12 +79,34 @@ class FixedSplits:
     def split(
         self, X: Any = None, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[NDArray, NDArray]]:
-        """Give the row numbers of each split; the arguments are ignored."""
+        """Give the row numbers of each split.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored; present by convention.
+
+        Yields
+        ------
+        train, test : int array
+            Row numbers, sorted.
+        """
         for train, test in self.splits:
             yield np.sort(np.asarray(train)), np.sort(np.asarray(test))
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Count the splits; the arguments are ignored."""
+        """Count the splits.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored; present by convention.
+
+        Returns
+        -------
+        int
+            The number of splits.
+        """
         return len(self.splits)
 
 
@@ -94,13 +116,24 @@ def archive_split(data: Dataset) -> tuple[Series, NDArray, FixedSplits]:
     Parameters
     ----------
     data : Dataset
+        With its own training and test series.
 
     Returns
     -------
     X : ndarray of shape (n_series, n_channels, n_timepoints), or list
         The training series, then the test series.
     y : ndarray of shape (n_series,)
+        Their class labels.
     splits : FixedSplits
+        One split, into the two parts.
+
+    Examples
+    --------
+    >>> from mug_sklearn.benchmark import archive_split
+    >>> from mug_sklearn.datasets import load_dataset
+    >>> X, y, splits = archive_split(load_dataset("UnitTest"))
+    >>> X.shape, [len(part) for part in next(splits.split(X))]
+    ((42, 1, 24), [20, 22])
     """
     n_train, n_test = len(data.y_train), len(data.y_test)
     X = _gather([*data.X_train, *data.X_test], np.arange(n_train + n_test))

@@ -35,8 +35,9 @@ def transform(estimator: Any, X: "Array") -> "Array":
     Returns
     -------
     dask.array.Array of shape (n_series, n_features_out)
-        float32, in the chunks of `X` along the first axis. Nothing is computed yet but
-        the embedding of one made-up series, which shows that `X` has the right form.
+        Of dtype float32, in the chunks of `X` along the first axis. Nothing is computed
+        yet but the embedding of one made-up series, which shows that `X` has the right
+        form.
 
     Raises
     ------

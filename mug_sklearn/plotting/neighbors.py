@@ -175,6 +175,7 @@ def plot_neighbors(
     query : array-like of shape (n_timepoints,) or (n_channels, n_timepoints)
         One series, of any length.
     n_neighbors : int, default=4
+        How many to draw.
     y : array-like of shape (n_series,), default=None
         Labels of the series in `X`, shown in the titles.
     ax : array-like of matplotlib.axes.Axes, default=None
