@@ -64,18 +64,35 @@ def require_row(name: str, row: Any, panel: Panel) -> int:
     return int(row)
 
 
-def draw_series(ax: Axes, values: NDArray, **line: Any) -> None:
+def require_count(name: str, count: Any, most: int, of_what: str) -> int:
+    """Refuse a number of things to draw that is not 1 to `most`."""
+    if not isinstance(count, int | np.integer) or not 1 <= count <= most:
+        raise ValueError(f"{name}={count!r}; accepted are 1 to {most}, {of_what}.")
+    return int(count)
+
+
+def widen_by_legend(ax: Axes) -> None:
+    """Make room for a legend beside the axes, however wide, at the figure's expense."""
+    figure, legend = ax.get_figure(root=True), ax.get_legend()
+    width = legend.get_window_extent().width / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + width)
+
+
+def draw_series(
+    ax: Axes, values: NDArray, timepoints: NDArray | None = None, **line: Any
+) -> None:
     """Draw each channel of a series of shape (n_channels, n_timepoints); NaN is a gap.
 
     A value between two gaps has no line to either side, so it is a point.
     """
+    time = np.arange(values.shape[1]) if timepoints is None else timepoints
     for channel, (colour, one) in enumerate(
         zip(np.resize(COLOURS, len(values)), values, strict=True)
     ):
-        ax.plot(one, color=colour, label=f"channel {channel}", **line)
+        ax.plot(time, one, color=colour, label=f"channel {channel}", **line)
         known = np.isfinite(np.concatenate(([np.nan], one, [np.nan])))
         alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
-        ax.plot(alone, one[alone], ".", color=colour, **line)
+        ax.plot(time[alone], one[alone], ".", color=colour, **line)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -83,9 +100,11 @@ def draw_channel_legend(ax: Axes, n_channels: int) -> None:
     """Name the channels' colours, as long as each has one of its own."""
     if 1 < n_channels <= len(COLOURS):
         lines = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
-        ax.legend(
+        legend = ax.legend(
             handles=lines[:n_channels],
             loc="upper left",
             bbox_to_anchor=(1, 1),
             fontsize="small",
         )
+        for handle in legend.legend_handles:
+            handle.set(alpha=1, linewidth=1.5)  # lines may be faint, names not

@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from ._style import MARKS
+from ._style import MARKS, widen_by_legend
 
 _METHODS = ("pca", "tsne", "umap")
 _CLASSES_PER_LEGEND_COLUMN = 12
@@ -160,6 +160,7 @@ class EmbeddingDisplay:
         EmbeddingDisplay
             This one.
         """
+        own_figure = ax is None
         if ax is None:
             ax = plt.subplots(layout="constrained")[1]
         if self.y is None:
@@ -169,6 +170,8 @@ class EmbeddingDisplay:
             ax.figure.colorbar(marks, ax=ax, label="y")
         else:
             _scatter_classes(ax, self.points, self.y)
+            if own_figure:
+                widen_by_legend(ax)
         ax.set_xlabel(self.axis_labels[0])
         ax.set_ylabel(self.axis_labels[1])
         ax.set_title("Embedding")
@@ -248,9 +251,16 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
         raise ValueError(
             f"embedding has {n_series} series; method={method!r} needs at least 4."
         )
+    if not np.ptp(embedding, axis=0).any():
+        return np.zeros((n_series, 2))  # equal embeddings: nothing to tell apart
+    seed = random_state
+    if seed is None:
+        # None would take, and change, numpy's global state.
+        seed = int(np.random.default_rng().integers(2**31))
     if method == "tsne":
         perplexity = min(30.0, n_series / 3)
-        mapper = TSNE(perplexity=perplexity, random_state=random_state)
+        init = "pca" if embedding.shape[1] > 1 else "random"
+        mapper = TSNE(perplexity=perplexity, init=init, random_state=seed)
     else:
         try:
             umap = importlib.import_module("umap")
@@ -259,7 +269,7 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
                 "method='umap' needs the package umap-learn: pip install umap-learn"
             ) from error
         n_neighbors = min(15, n_series - 1)
-        mapper = umap.UMAP(n_neighbors=n_neighbors, random_state=random_state)
+        mapper = umap.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1)
     return mapper.fit_transform(embedding)
 
 

@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import column_or_1d
 
-from ._style import draw_channel_legend, draw_series, new_or_given_axes, read_panel
+from ._style import (
+    draw_channel_legend,
+    draw_series,
+    new_or_given_axes,
+    read_panel,
+    require_count,
+)
 
 
 class NeighborsDisplay:
@@ -98,17 +104,15 @@ class NeighborsDisplay:
                 "(n_channels, n_timepoints)."
             )
         asked = read_panel(estimator, [np.asarray(query)])
-        if not isinstance(n_neighbors, int) or not 1 <= n_neighbors <= panel.n_series:
-            raise ValueError(
-                f"n_neighbors={n_neighbors!r}; accepted are 1 to {panel.n_series}, the "
-                "number of series in X."
-            )
+        number = require_count(
+            "n_neighbors", n_neighbors, panel.n_series, "the number of series in X"
+        )
         labels = None if y is None else column_or_1d(y)
         if labels is not None and len(labels) != panel.n_series:
             raise ValueError(
                 f"y has {len(labels)} labels, but X has {panel.n_series} series."
             )
-        search = NearestNeighbors(n_neighbors=n_neighbors).fit(estimator.transform(X))
+        search = NearestNeighbors(n_neighbors=number).fit(estimator.transform(X))
         found = search.kneighbors(estimator.transform([np.asarray(query)]))
         distances, rows = (part[0] for part in found)
         return cls(

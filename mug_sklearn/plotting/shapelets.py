@@ -13,11 +13,11 @@ from torch import Tensor
 from .._panel import Panel
 from ..nn.coarse import ShapeletTransform
 from ._style import (
-    COLOURS,
     draw_channel_legend,
     draw_series,
     new_or_given_axes,
     read_panel,
+    require_count,
 )
 
 
@@ -108,14 +108,15 @@ class ShapeletsDisplay:
                 "shapelets; they come with granularity='multi' and 'coarse'."
             )
         chosen = _best_shapelets(estimator)
-        if not isinstance(n_shapelets, int) or not 1 <= n_shapelets <= len(chosen):
-            raise ValueError(
-                f"n_shapelets={n_shapelets!r}; accepted are 1 to {len(chosen)}, the "
-                "different shapelets of the estimator."
-            )
+        number = require_count(
+            "n_shapelets",
+            n_shapelets,
+            len(chosen),
+            "the different shapelets of the estimator",
+        )
         shapelets = [
-            _matched(estimator, panel, transform, number)
-            for transform, number in chosen[:n_shapelets]
+            _matched(estimator, panel, transform, place)
+            for transform, place in chosen[:number]
         ]
         return cls(shapelets).plot(ax=ax)
 
@@ -140,16 +141,7 @@ class ShapeletsDisplay:
         axes = new_or_given_axes(ax, len(self.shapelets))
         for one, shapelet in zip(axes, self.shapelets, strict=True):
             draw_series(one, shapelet.series, alpha=0.6, linewidth=0.8)
-            colours = np.resize(COLOURS, len(shapelet.values))
-            for colour, values in zip(colours, shapelet.values, strict=True):
-                one.plot(
-                    shapelet.timepoints,
-                    values,
-                    color=colour,
-                    linewidth=2.5,
-                    # One point has no line to show.
-                    marker="o" if len(values) == 1 else None,
-                )
+            draw_series(one, shapelet.values, shapelet.timepoints, linewidth=2.5)
             one.set_title(
                 f"{shapelet.length} timepoints, on series {shapelet.row}, "
                 f"distance {shapelet.distance:.3f}",

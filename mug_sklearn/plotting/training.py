@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 from sklearn.utils.validation import check_is_fitted
 
-from ._style import COLOURS
+from ._style import COLOURS, widen_by_legend
 
 _NOT_A_TERM = {"epoch", "n_steps", "seconds"}
 
@@ -96,6 +96,7 @@ class LossCurveDisplay:
                 "the history holds no epoch; a loss curve needs at least one epoch of "
                 "training"
             )
+        own_figure = ax is None
         if ax is None:
             ax = plt.subplots(layout="constrained")[1]
         # In order of first appearance; a term may be absent from some epochs.
@@ -115,7 +116,10 @@ class LossCurveDisplay:
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss")
         ax.set_title("Training loss")
-        ax.legend()
+        # Beside the lines: over them it may hide a short curve.
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        if own_figure:
+            widen_by_legend(ax)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -129,6 +129,17 @@ class TestShapelets:
         lengths = [shapelet.length for shapelet in display.shapelets]
         assert lengths == [6, 12, 18, 6, 12, 18]
 
+    def test_a_shapelet_with_gaps(self, panel):
+        gappy = panel.copy()
+        gappy[:, 0, 1::2] = np.nan
+        mug = small_mug().fit(gappy)
+        (drawn,) = plot_shapelets(mug, gappy, n_shapelets=np.int64(1))
+        thick = [line for line in drawn.get_lines() if line.get_linewidth() == 2.5]
+        # No two values of channel 0 are neighbours: only points can show them.
+        alone = [line for line in thick if line.get_marker() == "."]
+        assert len(alone[0].get_xdata()) == 3
+        assert len(alone[1].get_xdata()) == 0
+
     def test_repeated_ones_are_left_out(self, panel):
         mug = small_mug(n_shapelets=30, segment_lengths=(1.0,)).fit(panel[:4])
         stored = mug.network_.shapelets[0].values.numpy()

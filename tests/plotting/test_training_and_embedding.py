@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -130,6 +131,36 @@ def test_tsne_is_repeatable(n_series):
         maps.append(drawn_points(ax))
     assert ax.get_xlabel() == "t-SNE 1"
     np.testing.assert_array_equal(*maps)
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (8, 3)])
+def test_tsne_of_one_feature_and_of_equal_series(shape):
+    apart, equal = Figure().subplots(2)
+    embedding = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    plot_embedding(embedding, method="tsne", random_state=0, ax=apart)
+    points = drawn_points(apart)
+    assert np.isfinite(points).all()
+    assert len(np.unique(points, axis=0)) == 8
+    plot_embedding(np.ones(shape), method="tsne", ax=equal)
+    assert not drawn_points(equal).any()
+
+
+def test_the_global_random_state_stays(ax, embedding):
+    before = np.random.get_state()[1:3]  # noqa: NPY002
+    plot_embedding(embedding, method="tsne", ax=ax)
+    after = np.random.get_state()[1:3]  # noqa: NPY002
+    np.testing.assert_array_equal(before[0], after[0])
+    assert before[1] == after[1]
+
+
+def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
+    y = [f"a rather long name of class {i}" for i in range(30)]
+    ax = plot_embedding(embedding, y)
+    ax.figure.draw_without_rendering()
+    inside = ax.get_legend().get_window_extent()
+    assert inside.x1 <= ax.figure.bbox.x1
+    assert ax.get_window_extent().width > 300
+    plt.close(ax.figure)
 
 
 def test_other_maps_are_refused(ax, embedding):
