@@ -72,8 +72,9 @@ def require_count(name: str, count: Any, most: int, of_what: str) -> int:
 
 
 def widen_by_legend(ax: Axes) -> None:
-    """Make room for a legend beside the axes, however wide, at the figure's expense."""
-    figure, legend = ax.get_figure(root=True), ax.get_legend()
+    """Make the axes' figure wider by their legend, which stands beside them."""
+    figure: Any = ax.figure
+    legend: Any = ax.get_legend()
     width = legend.get_window_extent().width / figure.dpi
     figure.set_figwidth(figure.get_figwidth() + width)
 
@@ -106,5 +107,5 @@ def draw_channel_legend(ax: Axes, n_channels: int) -> None:
             bbox_to_anchor=(1, 1),
             fontsize="small",
         )
-        for handle in legend.legend_handles:
+        for handle in filter(None, legend.legend_handles):
             handle.set(alpha=1, linewidth=1.5)  # lines may be faint, names not
