@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .. import MUGTransformer
+from ..device import resolve_device
 from ..persistence import replaced_file
 from .arguments import at_least
 from .files import (
@@ -102,16 +104,18 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="such as cpu or cuda (default: auto)"
     )
     command.add_argument(
-        "--quiet", action="store_true", help="print nothing but errors"
+        "--quiet", action="store_true", help="print neither progress nor summary"
     )
 
 
 def _fit(args: argparse.Namespace) -> None:
     check_panel_path(args.input)
-    _check_folder(args.save, "--save")
+    _check_output(args.save, "--save", {"IN": args.input})
+    resolve_device(args.device)
     X = read_panel(args.input, args.array)
     started = time.perf_counter()
-    mug = _new_transformer(args).fit(X)
+    with _naming(args.input):
+        mug = _new_transformer(args).fit(X)
     mug.save(args.save)
     _report(args, f"fitted on {len(X)} series", started, args.save)
 
@@ -119,16 +123,20 @@ def _fit(args: argparse.Namespace) -> None:
 def _embed(args: argparse.Namespace) -> None:
     check_panel_path(args.input)
     check_embedding_path(args.output)
-    _check_folder(args.output, "OUT")
-    if args.output.exists() and args.output.samefile(args.input):
-        raise ValueError(f"OUT is IN, {str(args.input)!r}; it would be overwritten.")
+    _check_output(args.output, "OUT", {"IN": args.input, "--model": args.model})
+    resolve_device(args.device)
     started = time.perf_counter()
     if args.model is None:
         X = read_panel(args.input, args.array)
-        mug = _new_transformer(args).fit(X)
+        with _naming(args.input):
+            mug = _new_transformer(args).fit(X)
     else:
         mug = _loaded_transformer(args)
         X = read_panel(args.input, args.array)
+        if isinstance(X, np.ndarray) and X.ndim == 2:
+            # A table has to be as wide as that of the fit; channels may be of any
+            # length, and the longest series of one file need not be that of another.
+            X = X[:, np.newaxis]
     names = mug.get_feature_names_out()
     with replaced_file(args.output) as temporary:
         write_embedding(
@@ -136,18 +144,33 @@ def _embed(args: argparse.Namespace) -> None:
             args.output.suffix,
             (len(X), len(names)),
             names,
-            _embedded(mug, X, args.quiet),
+            _embedded(mug, X, args),
         )
     _report(args, f"embedded {len(X)} series in {len(names)} features", started)
 
 
-def _embedded(mug: MUGTransformer, X: Any, quiet: bool) -> Iterator[np.ndarray]:
+def _embedded(
+    mug: MUGTransformer, X: Any, args: argparse.Namespace
+) -> Iterator[np.ndarray]:
     """Embeddings of runs of series, in order."""
-    with tqdm(total=len(X), desc="embed", unit="series", disable=quiet) as progress:
+    with tqdm(
+        total=len(X), desc="embed", unit="series", disable=args.quiet
+    ) as progress:
         for start in range(0, len(X), CHUNK_SERIES):
             chunk = X[start : start + CHUNK_SERIES]
-            yield mug.transform(chunk)
+            with _naming(args.input):
+                embedding = mug.transform(chunk)
+            yield embedding
             progress.update(len(chunk))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of which file the series are that the transformer refuses."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from error
 
 
 def _new_transformer(args: argparse.Namespace) -> MUGTransformer:
@@ -168,11 +191,16 @@ def _loaded_transformer(args: argparse.Namespace) -> MUGTransformer:
     return MUGTransformer.load(args.model).to(args.device)
 
 
-def _check_folder(path: Path, name: str) -> None:
+def _check_output(path: Path, name: str, inputs: dict[str, Path | None]) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
     if path.is_dir():
         raise ValueError(f"{name} is a folder, {str(path)!r}; a file is accepted.")
+    for other, source in inputs.items():
+        if source and source.exists() and path.exists() and path.samefile(source):
+            raise ValueError(
+                f"{name} is {other}, {str(path)!r}; it would be overwritten."
+            )
 
 
 def _report(

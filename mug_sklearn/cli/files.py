@@ -18,7 +18,7 @@ PANEL_FORMATS = [
     "            (series, timepoints) or (series, channels, timepoints)",
     "  .npy      such an array; read bit by bit, so it may be larger than memory",
     "  .csv      one series a row, which may end early; an empty cell is a missing",
-    "            value; a line of names on top is skipped",
+    "            value; a line of names on top, with no number in it, is skipped",
     "  .parquet  one series a row, of numeric columns, or of one column of lists",
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
@@ -193,29 +193,34 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 
 def _read_csv(path: Path) -> NDArray:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        first = next(rows, [])
-        width = max([len(first), *map(len, rows)])
+        width = max(map(len, csv.reader(file)), default=0)
     if width == 0:
         raise ValueError("it is empty")
-    has_names = not all(_is_number_or_empty(cell) for cell in first)
-    frame = pd.read_csv(
-        path,
-        header=None,
-        names=range(width),
-        skiprows=int(has_names),
-        dtype=np.float64,
-        skipinitialspace=True,
-        encoding="utf-8-sig",
-    )
+    settings: dict[str, Any] = {
+        "names": range(width),
+        "skipinitialspace": True,
+        "encoding": "utf-8-sig",
+    }
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
+    cells = [cell for cell in first.to_numpy().ravel() if isinstance(cell, str)]
+    # One number makes it a series: a stray word must not make a series a line of names.
+    has_names = bool(cells) and not any(map(_is_number, cells))
+    try:
+        frame = pd.read_csv(
+            path, header=0 if has_names else None, dtype=np.float64, **settings
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; accepted are numbers, empty cells and one line of names on top"
+        ) from error
     return _checked(frame.to_numpy())
 
 
-def _is_number_or_empty(cell: str) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        float(cell or "nan")
+        float(cell)
     except ValueError:
-        return not cell.strip()
+        return False
     return True
 
 

@@ -1,5 +1,8 @@
 """Files in, files out: every form, exit codes, and nothing half written."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +77,20 @@ class TestInputs:
         (tmp_path / "a.csv").write_text("\n".join(short))
         assert_array_equal(embed("a.csv"), embedding_of(gappy[::-1]))
 
+    @pytest.mark.parametrize("missing", ["NA", "nan", " "])
+    def test_a_first_row_with_a_gap_is_no_line_of_names(self, table, tmp_path, missing):
+        table[0, 4] = np.nan
+        write_csv(table, tmp_path / "a.csv", header=False)
+        text = (tmp_path / "a.csv").read_text().replace(",,", f",{missing},", 1)
+        (tmp_path / "a.csv").write_text(text)
+        assert_array_equal(embed("a.csv"), embedding_of(table))
+
+    def test_a_line_of_names_may_be_shorter_than_the_series(self, table, tmp_path):
+        write_csv(table, tmp_path / "a.csv", header=False)
+        text = "first,second\n" + (tmp_path / "a.csv").read_text()
+        (tmp_path / "a.csv").write_text(text)
+        assert_array_equal(embed("a.csv"), embedding_of(table))
+
     def test_parquet_of_columns(self, gappy):
         frame = pd.DataFrame(gappy, columns=[f"t{i}" for i in range(30)])
         frame.to_parquet("a.parquet")
@@ -132,6 +149,12 @@ class TestOutputs:
         assert capfd.readouterr() == ("", "")
 
 
+def contents_of(folder):
+    return {
+        path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()
+    }
+
+
 def _content(name):
     if name.endswith("npz"):
         return np.load(name)["embedding"]
@@ -151,6 +174,16 @@ class TestModel:
         assert main(embed_new) == 0
         assert_array_equal(np.load("out.npy"), mug.transform(panel[:4]))
 
+    @pytest.mark.parametrize("name", ["new.csv", "new.npy"])
+    def test_series_of_another_length(self, table, tmp_path, name):
+        np.save("train.npy", table)
+        assert main(["fit", "train.npy", "--save", "model", *QUICK]) == 0
+        np.save("new.npy", table[:, :25])
+        write_csv(table[:, :25], tmp_path / "new.csv", header=False)
+        assert main(["embed", name, "out.npy", "--model", "model", "--quiet"]) == 0
+        mug = MUGTransformer.load("model")
+        assert_array_equal(np.load("out.npy"), mug.transform(table[:, None, :25]))
+
     def test_settings_of_a_fit_are_refused_beside_it(self, panel, capsys):
         np.save("a.npy", panel)
         assert main(["fit", "a.npy", "--save", "model", *QUICK]) == 0
@@ -167,7 +200,10 @@ class TestRefused:
         np.save("text.npy", np.array([["a", "b"]]))
         np.save("one.npy", np.arange(5.0))
         (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
+        (tmp_path / "word.csv").write_text("1,x\n3,4\n")
         (tmp_path / "empty.csv").write_text("")
+        (tmp_path / "blank.csv").write_text("  \n")
+        np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
         (tmp_path / "bad.npz").write_bytes(b"no archive")
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
@@ -175,6 +211,7 @@ class TestRefused:
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_parquet("named.parquet")
         (tmp_path / "folder.npz").mkdir()
         MUGTransformer(max_epochs=0, random_state=0).fit(panel).save("model")
+        MUGTransformer(max_epochs=0, random_state=0).fit(table).save("model.npy")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -190,7 +227,12 @@ class TestRefused:
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
             ("embed text.npy out.npz", "accepted are numbers of shape"),
             ("embed one.npy out.npz", r"it has shape (5,)"),
+            ("embed a.npy model.npy --model model.npy", "OUT is --model"),
             ("embed bad.csv out.npz", "cannot read 'bad.csv'"),
+            ("embed word.csv out.npz", "'x'; accepted are numbers, empty cells"),
+            ("embed blank.csv out.npz", "cannot read 'blank.csv'"),
+            ("embed infinite.npy out.npz", "'infinite.npy': Input X contains inf"),
+            ("embed infinite.npy out.npz --model model.npy", "'infinite.npy': Input"),
             ("embed empty.csv out.npz", "it is empty"),
             ("embed bad.npz out.npz", "cannot read 'bad.npz'"),
             ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
@@ -198,21 +240,22 @@ class TestRefused:
             ("embed bad.ts out.npz", "cannot read bad.ts as a .ts file"),
             ("embed a.npy out.npz --model none", "there is no file 'none'"),
             ("embed a.npy out.npz --model bad.model", "no whole file of"),
-            ("embed three.npy out.npz --model model", "has 3 channels"),
+            ("embed three.npy out.npz --model model", "'three.npy': X has 3 channels"),
             ("embed a.npy out.npz --device quantum", "device='quantum'"),
+            ("fit a.npy --save a.npy", "--save is IN, 'a.npy'"),
             ("fit a.npy --save no/model", "no folder 'no' for --save"),
             ("fit none.npy --save other", "there is no file 'none.npy'"),
         ],
     )
     def test_with_a_message_and_2(self, tmp_path, capfd, arguments, message):
-        before = sorted(path.name for path in tmp_path.iterdir())
+        before = contents_of(tmp_path)
         assert main([*arguments.split(), "--quiet"]) == 2
         out, err = capfd.readouterr()
         assert out == ""
         assert err.startswith("mug_sklearn: error: ")
         assert message in err
         assert "Traceback" not in err
-        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        assert contents_of(tmp_path) == before
 
     def test_parquet_without_pyarrow(self, monkeypatch, capfd):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -255,6 +298,14 @@ def test_help_shows_examples(command, capsys):
     text = capsys.readouterr().out
     assert f"python -m mug_sklearn {command} " in text
     assert ".parquet" in text
+
+
+def test_help_of_the_module_as_a_program():
+    command = [sys.executable, "-m", "mug_sklearn", "embed", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout
+    assert "python -m mug_sklearn embed series.csv embedding.npz" in done.stdout
+    assert done.stderr == ""
 
 
 def test_help_lists_the_commands(capsys):
