@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
-from ._fitting import Course, plan_to_resume, summary_of
+from ._fitting import Course, plan_to_resume
 from ._inference import Inference, TokenRepresentation
 from ._panel import (
     Panel,
@@ -254,6 +254,8 @@ class MUGTransformer(
     n_timepoints_in_: int
     n_series_seen_: int
     history_: list[dict[str, float]]
+    _unfinished: tuple[Course, Trainer]
+    _interrupted: dict[str, Any]
 
     # Where the HTML representation leads to.
     _doc_link_module = "mug_sklearn"
@@ -717,7 +719,7 @@ class MUGTransformer(
         self._check_same_shape(
             network_config(self, panel.n_channels, self.n_timepoints_in_)
         )
-        _check_same_panel(summary_of(panel), interrupted["panel"])
+        _check_same_panel(panel.summary(), interrupted["panel"])
         one_pass = interrupted["one_pass"]
         seed = interrupted["plan"]["seed"]
         plan = training_plan(self, panel.n_series, seed, device, one_pass)
@@ -753,7 +755,7 @@ class MUGTransformer(
             # Cut: where memory ran out, the epochs are repeated.
             self.history_ = [*self.history_[:number], summary | {"epoch": number + 1}]
             self._unfinished = course, trainer
-            return tasks.end_epoch(epoch, lambda: self._as_if_stopped()[0])
+            return tasks.end_epoch(epoch, lambda: self._stopped().__dict__)
 
         with (
             one_cpu_thread(),
@@ -786,27 +788,22 @@ class MUGTransformer(
         width = len(self.readout_.location) if axes is None else axes.shape[1]
         self._n_features_out = width
 
-    def _as_if_stopped(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Attributes of a fit that stops now, and what it needs to go on later."""
+    def _stopped(self) -> Self:
+        """A copy, as a fit would leave the estimator that stops at this epoch."""
         course, trainer = self._unfinished
         network = build_network(course.config)
         network.load_state_dict(trainer.network.state_dict())
         stopped = type(self).__new__(type(self))
         stopped.__dict__.update(self.__dict__)
+        del stopped._unfinished
         stopped._conclude(course, network.to(course.device))
-        attributes = {
-            name: value
-            for name, value in stopped.__dict__.items()
-            if self.__dict__.get(name) is not value
-        }
-        return attributes, course.training_state(trainer)
+        return stopped
 
     def _save_checkpoint(self, path: str | PathLike[str]) -> None:
         """Write what `load` reads as if `fit` had stopped here, and `resume` needs."""
-        attributes, interrupted = self._as_if_stopped()
-        stopped = type(self).__new__(type(self))
-        stopped.__dict__.update(self.__dict__ | attributes)
-        stopped._interrupted = interrupted
+        course, trainer = self._unfinished
+        stopped = self._stopped()
+        stopped._interrupted = course.training_state(trainer)
         stopped.save(path)
 
     def _check_same_shape(self, config: MUGConfig) -> None:

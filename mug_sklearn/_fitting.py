@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -159,13 +158,8 @@ class Course:
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
             "one_pass": self.one_pass,
-            "panel": self.panel_summary,
+            "panel": self.panel.summary(),
         }
-
-    @cached_property
-    def panel_summary(self) -> dict[str, Any]:
-        """What tells a panel from another one: its size, means and deviations."""
-        return summary_of(self.panel)
 
     def _initial_network(self) -> MUGNetwork:
         network = build_network(self.config)
@@ -195,17 +189,6 @@ class Course:
             torch.from_numpy(batch.observed),
         )
         return values.to(self.device), observed.to(self.device)
-
-
-def summary_of(panel: Panel) -> dict[str, Any]:
-    """What tells a panel from another one: its size, means and deviations."""
-    location, scale = panel.channel_statistics()
-    return {
-        "n_series": panel.n_series,
-        "n_timepoints": panel.n_timepoints,
-        "location": location,
-        "scale": scale,
-    }
 
 
 def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> TrainingPlan:

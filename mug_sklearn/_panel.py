@@ -7,6 +7,7 @@ import math
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,21 @@ class Panel:
         location, scale : float64 array of shape (n_channels,)
             0 and 1 for a channel without values; scale 1 for a constant one.
         """
+        return self._statistics
+
+    def summary(self) -> dict[str, Any]:
+        """What tells a panel from another one: its size, means and deviations."""
+        location, scale = self._statistics
+        return {
+            "n_series": self.n_series,
+            "n_timepoints": self.n_timepoints,
+            "location": location,
+            "scale": scale,
+        }
+
+    @cached_property
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of each channel, by one pass over the data."""
         # Working relative to the largest magnitude, no square can overflow.
         unit = np.where(self._largest > 0, self._largest, 1.0)
         count = np.zeros(self.n_channels)
