@@ -37,7 +37,7 @@ from ._panel import (
     series_from_list,
 )
 from ._settings import check_combinations, network_config, training_plan
-from .device import inference_precision, one_cpu_thread, resolve_device
+from .device import one_cpu_thread, resolve_device
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
@@ -67,7 +67,6 @@ FITTED_STATE = (
     "n_series_seen_",
     "n_timepoints_in_",
     "network_",
-    "precision_",
     "readout_",
     "scale_",
     "_fitted_on_table",
@@ -158,11 +157,8 @@ class MUGTransformer(
         "auto" takes the first of CUDA, XPU, MPS and CPU that is there; or a torch
         device name.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        "auto" trains in bfloat16 where CUDA has it, else in float32, and transforms
-        in float64 on the CPU, so that an embedding does not depend on its batch, else
-        in float32. "float32" does everything in float32: on the CPU nearly twice as
-        fast, with differences of about 1e-4 between batches of another size.
-        "bfloat16" trains in bfloat16 anywhere and transforms in float32.
+        What `fit` trains in. "auto" takes bfloat16 where CUDA has it, else float32.
+        `transform` computes in float32.
     compile : bool, default=False
         Let `torch.compile` compile the network for training: a minute or more at the
         start, which pays on an accelerator in long fits. Needs a C++ compiler.
@@ -200,8 +196,6 @@ class MUGTransformer(
         Series of the last `fit` and of the calls of `partial_fit` since.
     device_ : str
         Where the network is.
-    precision_ : {"float64", "float32"}
-        What `transform` computes in.
 
     See Also
     --------
@@ -585,10 +579,7 @@ class MUGTransformer(
         self : MUGTransformer
         """
         check_is_fitted(self)
-        resolved = resolve_device(device)
-        self._place(
-            self.network_, resolved, inference_precision(resolved, self.precision)
-        )
+        self._place(self.network_, resolve_device(device))
         return self
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -776,8 +767,7 @@ class MUGTransformer(
     def _conclude(self, course: Course, network: MUGNetwork) -> None:
         """Set what a fit leaves whose training has ended with `network`."""
         course.complete(network)
-        precision = inference_precision(course.device, self.precision)
-        self._place(network.eval(), course.device, precision)
+        self._place(network.eval(), course.device)
         self.config_ = course.config
         self.readout_ = course.fit_readout(
             self._inference(), self.readout, self.embedding_dim
@@ -814,9 +804,8 @@ class MUGTransformer(
                 f"Fitted: {self.config_}; asked for: {config}."
             )
 
-    def _place(self, network: MUGNetwork, device: torch.device, precision: str) -> None:
-        self.network_ = network.to(device, getattr(torch, precision))
-        self.device_, self.precision_ = str(device), precision
+    def _place(self, network: MUGNetwork, device: torch.device) -> None:
+        self.network_, self.device_ = network.to(device), str(device)
 
     def _inference(self) -> Inference:
         return Inference(
@@ -824,7 +813,6 @@ class MUGTransformer(
             self.location_,
             self.scale_,
             torch.device(self.device_),
-            getattr(torch, self.precision_),
         )
 
     def _sample_stream(
@@ -932,7 +920,7 @@ class MUGTransformer(
             )
             device = torch.device("cpu")
         network = network_from_arrays(self.config_, state["network_"])
-        self._place(network, device, self.precision_)
+        self._place(network, device)
         self.readout_ = readout_from_arrays(state["readout_"])
         if "_reservoir" in state:
             self._reservoir = Reservoir(**state["_reservoir"])

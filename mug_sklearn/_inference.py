@@ -2,8 +2,11 @@
 
 import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ._panel import Panel
-from .device import is_out_of_memory
+from .device import is_out_of_memory, one_cpu_thread
 from .nn.network import MUGNetwork
 
 # Values and series in a batch: what a CPU's caches hold, and what keeps an accelerator
@@ -50,15 +53,12 @@ class Inference:
     location, scale : float64 array of shape (n_channels,)
     device : torch.device
         Where the network is.
-    dtype : torch.dtype
-        Of the network.
     """
 
     network: MUGNetwork
     location: np.ndarray
     scale: np.ndarray
     device: torch.device
-    dtype: torch.dtype
 
     def map_batches(
         self,
@@ -68,8 +68,8 @@ class Inference:
     ) -> Iterator[tuple[np.ndarray, Result]]:
         """Results over batches of bounded size, longest series first.
 
-        Series of similar length share a batch, so that little padding is computed.
-        Where memory runs out, smaller batches are tried.
+        A CPU works on as many batches at once as torch has threads. Where memory runs
+        out, smaller batches are tried.
 
         Parameters
         ----------
@@ -87,30 +87,35 @@ class Inference:
             What `compute` has given for it.
         """
         rows = np.arange(panel.n_series) if rows is None else rows
-        rows = rows[np.argsort(-panel.lengths[rows], kind="stable")]
-        on_cpu = self.device.type == "cpu"
-        n_values, most = CPU_BATCH if on_cpu else ACCELERATOR_BATCH
-        affordable = most
-        start = 0
-        while start < len(rows):
-            longest = max(1, int(panel.lengths[rows[start]]))
-            size = n_values // (longest * math.ceil(panel.n_channels / 8))
-            chosen = rows[start : start + max(1, min(affordable, size))]
+        batches = _Batches(self, panel, rows)
+
+        def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
-                batch = panel.batch(chosen, self.location, self.scale)
-                values = torch.from_numpy(batch.values).to(self.device, self.dtype)
-                observed = torch.from_numpy(batch.observed).to(self.device)
+                values, observed = batches.read(chosen)
                 with torch.inference_mode():
-                    result = compute(values, observed)
+                    return [(chosen, compute(values, observed))]
             except (MemoryError, RuntimeError) as error:
                 if len(chosen) == 1 or not is_out_of_memory(error):
                     raise
-                if affordable == most:
-                    warn_of_memory(len(chosen), self.device)
-                affordable = len(chosen) // 2
-                continue
-            start += len(chosen)
-            yield chosen, result
+            batches.shrink(len(chosen))
+            return [
+                pair for half in np.array_split(chosen, 2) for pair in results(half)
+            ]
+
+        # One thread a batch: several would round its sums in another order.
+        with one_cpu_thread() as n_threads:
+            if n_threads == 1 or self.device.type != "cpu":
+                for chosen in batches:
+                    yield from results(chosen)
+                return
+            with ThreadPoolExecutor(n_threads) as threads:
+                pending: deque[Future] = deque()
+                for chosen in batches:
+                    pending.append(threads.submit(results, chosen))
+                    if len(pending) > n_threads:
+                        yield from pending.popleft().result()
+                for future in pending:
+                    yield from future.result()
 
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
@@ -155,6 +160,56 @@ class Inference:
             name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
             for name, (tokens, mask, spans) in arrays.items()
         }
+
+
+class _Batches:
+    """Series in batches of bounded size, longest first.
+
+    Those of a batch have equally many patches, so that the shapes of all computations
+    depend on a series alone.
+    """
+
+    def __init__(self, inference: Inference, panel: Panel, rows: np.ndarray) -> None:
+        self.inference = inference
+        self.panel = panel
+        self.patch_length = inference.network.config.patch_length
+        n_patches = np.maximum(-(-panel.lengths[rows] // self.patch_length), 1)
+        order = np.argsort(-n_patches, kind="stable")
+        self.rows, self.n_patches = rows[order], n_patches[order]
+        on_cpu = inference.device.type == "cpu"
+        self.most_values, self.most = CPU_BATCH if on_cpu else ACCELERATOR_BATCH
+        self.affordable = self.most
+        self.lock = Lock()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        start = 0
+        while start < len(self.rows):
+            n_timepoints = int(self.n_patches[start]) * self.patch_length
+            n_values = n_timepoints * math.ceil(self.panel.n_channels / 8)
+            size = max(1, min(self.affordable, self.most_values // n_values))
+            alike = np.searchsorted(
+                -self.n_patches, -self.n_patches[start], side="right"
+            )
+            stop = min(start + size, int(alike))
+            yield self.rows[start:stop]
+            start = stop
+
+    def read(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Values of some series and where they are observed, on the device."""
+        inference = self.inference
+        longest = max(1, int(self.panel.lengths[chosen].max()))
+        width = -(-longest // self.patch_length) * self.patch_length
+        with self.lock:  # what a caller's own container allows is not known
+            batch = self.panel.batch(chosen, inference.location, inference.scale, width)
+        values, observed = map(torch.from_numpy, (batch.values, batch.observed))
+        return values.to(inference.device), observed.to(inference.device)
+
+    def shrink(self, too_many: int) -> None:
+        """Make smaller batches, since memory ran out at so many series."""
+        with self.lock:
+            if self.affordable == self.most:
+                warn_of_memory(too_many, self.inference.device)
+            self.affordable = min(self.affordable, max(1, too_many // 2))
 
 
 def warn_of_memory(batch_size: int, device: torch.device) -> None:

@@ -178,7 +178,11 @@ class Panel:
         return self.lengths == 0, ~self._channels_seen
 
     def batch(
-        self, indices: np.ndarray, location: np.ndarray, scale: np.ndarray
+        self,
+        indices: np.ndarray,
+        location: np.ndarray,
+        scale: np.ndarray,
+        width: int | None = None,
     ) -> Batch:
         """Read, standardise and pad some series.
 
@@ -186,15 +190,20 @@ class Panel:
         ----------
         indices : int array
         location, scale : float64 array of shape (n_channels,)
+        width : int, optional
+            Timepoints to pad to, at least as many as the longest series has. By
+            default as many, at least one.
 
         Returns
         -------
         Batch
-            Padded to the longest of the chosen series, at least one timepoint.
         """
         lengths = self.lengths[indices]
-        width = max(1, int(lengths.max(initial=0)))
-        raw = self._padded(indices, width)
+        longest = max(1, int(lengths.max(initial=0)))
+        raw = self._padded(indices, longest)
+        if width is not None:
+            missing = ((0, 0), (0, 0), (0, width - longest))
+            raw = np.pad(raw, missing, constant_values=np.nan)
         observed = ~np.isnan(raw)
         standardised = (raw - location[:, None]) / scale[:, None]
         standardised = np.clip(standardised, -STANDARDISED_LIMIT, STANDARDISED_LIMIT)

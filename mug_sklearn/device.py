@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock, local
 
 import torch
 
@@ -42,16 +43,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def inference_precision(device: torch.device, precision: str) -> str:
-    """Precision in which a fitted network computes on `device`.
-
-    "auto" means double on the CPU: there the rounding of single precision depends on
-    the size of the batch, and an embedding must not. Everything else is single.
-    """
-    is_double = precision == "auto" and device.type == "cpu"
-    return "float64" if is_double else "float32"
-
-
 def trains_in_half_precision(device: torch.device, precision: str) -> bool:
     """Whether a network is trained in bfloat16 on `device`."""
     if precision == "auto":
@@ -79,17 +70,42 @@ def _is_available(name: str) -> bool:
     return bool(getattr(torch, name).is_available())
 
 
+class _Inside:
+    """Who is inside `one_cpu_thread`: this thread, and how many in all."""
+
+    this_thread = local()
+    n_in_all = 0
+    n_threads_outside = 1
+    lock = Lock()
+
+
 @contextmanager
-def one_cpu_thread() -> Iterator[None]:
+def one_cpu_thread() -> Iterator[int]:
     """Compute on one CPU thread inside, and restore the setting afterwards.
 
     Sums over several threads round in an order that depends on their number. Training
     amplifies that, so a fit would depend on how many threads a process happens to
     have, such as inside a parallel grid search.
+
+    Yields
+    ------
+    n_threads : int
+        What torch was allowed until then; 1 inside another such block.
     """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if getattr(_Inside.this_thread, "inside", False):
+        yield 1
+        return
+    # torch has one setting for all threads to come: the first to enter knows it.
+    with _Inside.lock:
+        if _Inside.n_in_all == 0:
+            _Inside.n_threads_outside = torch.get_num_threads()
+        _Inside.n_in_all += 1
+        torch.set_num_threads(1)
+    _Inside.this_thread.inside = True
     try:
-        yield
+        yield _Inside.n_threads_outside
     finally:
-        torch.set_num_threads(n_threads)
+        _Inside.this_thread.inside = False
+        with _Inside.lock:
+            _Inside.n_in_all -= 1
+            torch.set_num_threads(_Inside.n_threads_outside)

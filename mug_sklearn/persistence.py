@@ -29,12 +29,9 @@ RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
 def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
-    """Parameters and buffers by name, floating ones in the precision of training."""
+    """Parameters and buffers by name."""
     return {
-        name: (tensor.float() if tensor.is_floating_point() else tensor)
-        .cpu()
-        .numpy()
-        .copy()
+        name: tensor.cpu().numpy().copy()
         for name, tensor in network.state_dict().items()
     }
 

@@ -185,7 +185,7 @@ def test_parts_of_another_kind_are_refused(panel, path, name, content):
         MUGTransformer.load(path)
 
 
-@pytest.mark.parametrize("name", ["precision_", "_n_features_out", "history_"])
+@pytest.mark.parametrize("name", ["device_", "_n_features_out", "history_"])
 def test_a_missing_part_is_named(panel, path, name):
     state = small_mug().fit(panel).__getstate__()
     del state[name]

@@ -24,11 +24,15 @@ MAX_MIXED_CHANNELS = 6
 # that it was taken from, and a flat window is exactly flat.
 MARGIN = 1e-4
 FLAT = 1e-6
-# Responses computed at once: on a CPU 2 MB in double precision, which a cache holds.
+# Responses computed at once by tensor operations: on a CPU 1 MB in single precision,
+# which a cache holds.
 CPU_RESPONSES = 2**18
 ACCELERATOR_RESPONSES = 2**26
 SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
+
+# Values of some series and where they are observed, both of shape (n, C, T).
+Representation = tuple[Tensor, Tensor]
 
 
 def dilations(n_timepoints: int) -> tuple[int, ...]:
@@ -44,6 +48,15 @@ def first_differences(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]
     """
     known = F.pad(observed[..., 1:] & observed[..., :-1], (0, 1))
     return F.pad(values[..., 1:] - values[..., :-1], (0, 1)) * known, known
+
+
+def rooted_shares(sums: Tensor, count: Tensor) -> Tensor:
+    """Features from sums: means over the observed timepoints, rooted.
+
+    Roots let rare matches count: (n, 3, mixes, patterns), (n, mixes) -> (n, width).
+    """
+    means = sums.clamp(min=0) / count.clamp(min=1)[:, None, :, None]
+    return means.sqrt().flatten(1)
 
 
 class ShapeletBank(nn.Module):
@@ -80,12 +93,18 @@ class ShapeletBank(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width)."""
-        represented = self._represented(values, observed)
-        return torch.cat([scale(*series) for scale, series in represented], dim=1)
+        on_cpu = values.device.type == "cpu"
+        way = (
+            DilatedShapelets.sums_by_loops
+            if on_cpu
+            else DilatedShapelets.sums_by_tensors
+        )
+        pooled = (way(*pair) for pair in self._represented(values, observed))
+        return torch.cat([rooted_shares(*sums) for sums in pooled], dim=1)
 
     def _represented(
         self, values: Tensor, observed: Tensor
-    ) -> "Iterator[tuple[DilatedShapelets, tuple[Tensor, Tensor]]]":
+    ) -> "Iterator[tuple[DilatedShapelets, Representation]]":
         """Each scale with the representation of the series that it looks at."""
         differences = first_differences(values, observed)
         for scale in self.scales:
@@ -161,20 +180,43 @@ class DilatedShapelets(nn.Module):
             quantile = torch.where(count[:, None] > 0, quantile, 0.0)
             self.thresholds[:, chunk] = quantile + MARGIN
 
-    def forward(self, values: Tensor, observed: Tensor) -> Tensor:
-        """Pooled features, (n, C, T) -> (n, width).
+    def sums_by_loops(self, series: Representation) -> tuple[Tensor, Tensor]:
+        """Match statistics, summed over the observed timepoints, on a CPU.
 
-        Prevalence: the share of timepoints whose response passes the pattern's
-        threshold. Among the eight patterns of a group: the mean response where a
-        pattern is the nearest, and the share of timepoints where it is the most
-        opposite one. Shares and means run over the observed timepoints, and are
-        rooted, so that rare matches count.
+        Parameters
+        ----------
+        series : pair of Tensors of shape (n, C, T)
+            Values, and where they are observed.
+
+        Returns
+        -------
+        sums : Tensor of shape (n, 3, mixes, patterns)
+            Prevalence: the timepoints whose response passes the pattern's threshold.
+            Among the eight patterns of a group: the response where a pattern is the
+            nearest, and the timepoints where it is the most opposite one.
+        count : Tensor of shape (n, mixes)
+            Observed timepoints.
         """
-        signal, seen = self._mixed(values, observed)
+        # Here, since importing a compiler takes as long as importing all else.
+        from .bank_loops import pool_matches
+
+        n = len(series[0])
+        n_mixes, n_patterns, _ = self.patterns.shape
+        sums = np.zeros((n, 3, n_mixes, n_patterns))
+        count = np.zeros((n, n_mixes))
+        read = (*series, self.mixing, self.patterns, self.thresholds)
+        arrays = [tensor.contiguous().numpy() for tensor in read]
+        pool_matches(*arrays, self.dilation, sums, count)
+        dtype = self.patterns.dtype
+        return torch.from_numpy(sums).to(dtype), torch.from_numpy(count).to(dtype)
+
+    def sums_by_tensors(self, series: Representation) -> tuple[Tensor, Tensor]:
+        """The same on any device."""
+        signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
-        n_timepoints = values.shape[-1]
-        sums = values.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
-        count = values.new_zeros((n, n_mixes))
+        n_timepoints = series[0].shape[-1]
+        sums = signal.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
+        count = signal.new_zeros((n, n_mixes))
         length = max(SHORTEST_RUN, self._response_values(n * n_mixes) // GROUP_SIZE)
         for start in range(0, n_timepoints, length):
             run = slice(start, min(start + length, n_timepoints), 1)
@@ -186,9 +228,7 @@ class DilatedShapelets(nn.Module):
                 thresholds = self.thresholds[:, chunk, None]
                 sums[..., chunk] += _pool_matches(response, thresholds)
             count += known.sum(dim=2)
-        sums = sums.flatten(2)  # (n, 3, mixes * patterns)
-        count = count.clamp(min=1).repeat_interleave(self.patterns.shape[1], dim=1)
-        return (sums.clamp(min=0) / count.unsqueeze(1)).sqrt().flatten(1)
+        return sums, count
 
     def _response_values(self, n_signals: int) -> int:
         """Responses to compute at once, for each of the mixed signals of a batch."""

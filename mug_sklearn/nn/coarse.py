@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from scipy.cluster.vq import vq
 from torch import Tensor, nn
 
-from .layers import patches, require_one_token
+from .layers import ALIGNED, TokenLinear, patches, require_one_token
 
 UTILITY_BALANCE = 0.5
 
@@ -119,7 +119,7 @@ class CausalConv(nn.Module):
     def __init__(self, n_inputs: int, n_outputs: int, dilation: int) -> None:
         super().__init__()
         self.dilation = dilation
-        self.taps = nn.Linear(3 * n_inputs, n_outputs)
+        self.taps = TokenLinear(3 * n_inputs, n_outputs)
 
     def forward(self, signal: Tensor) -> Tensor:
         # (N, points, inputs) -> (N, points, outputs)
@@ -156,7 +156,7 @@ class SeriesEncoder(nn.Module):
         self.blocks = nn.Sequential(
             *(CausalBlock(width, 2**level) for level in range(depth))
         )
-        self.features = nn.Linear(width, n_features)
+        self.features = TokenLinear(width, n_features)
 
     def forward(self, series: Tensor) -> Tensor:
         # (n, P, inputs) -> (n, P, n_features)
@@ -224,7 +224,7 @@ class CoarseEncoder(nn.Module):
         self.encoder = SeriesEncoder(
             2 * n_channels * patch_length, width, depth, n_features
         )
-        self.project = nn.Linear(n_features, d_model)
+        self.project = TokenLinear(n_features, d_model)
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
@@ -383,19 +383,37 @@ class ShapeletTransform(nn.Module):
         square is kept: a root would blow up the rounding error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
-        padding = (0, self.scale.width - 1)  # every window that starts inside
-        signal, weight = F.pad(pooled, padding), F.pad(present, padding)
-        weight = weight.to(signal.dtype)
-        known = self.observed.to(signal.dtype)
+        weight = present.to(pooled.dtype)
+        known = self.observed.to(pooled.dtype)
         shapelet = self.values * known
+        signal, seen = (self._windows(x) for x in (pooled * weight, weight))
+        n_points = pooled.shape[-1]
         square = (
-            F.conv1d(signal.square() * weight, known)
-            - 2 * F.conv1d(signal * weight, shapelet)
-            + F.conv1d(weight, shapelet.square())
-        ).clamp(min=0)
-        common = F.conv1d(weight, known)
+            _products(known, signal.square())
+            - 2 * _products(shapelet, signal)
+            + _products(shapelet.square(), seen)
+        )[..., :n_points].clamp(min=0)
+        common = _products(known, seen)[..., :n_points]
         enough = 2 * common >= known.sum(dim=(1, 2))[:, None]
         most = common == common.amax(dim=-1, keepdim=True)
         countable = torch.where(enough.any(dim=-1, keepdim=True), enough, most)
         distance = square / common.clamp(min=1)
         return distance.masked_fill(~countable, torch.inf)
+
+    def _windows(self, series: Tensor) -> Tensor:
+        """Every window that starts inside, (n, C, points) -> (n, C * width, aligned).
+
+        And as many more as the matrices of a batch need to be aligned alike.
+        """
+        further = -series.shape[-1] % ALIGNED
+        padded = F.pad(series, (0, self.scale.width - 1 + further))
+        return padded.unfold(-1, self.scale.width, 1).transpose(2, 3).flatten(1, 2)
+
+
+def _products(shapelets: Tensor, windows: Tensor) -> Tensor:
+    """Inner product of each shapelet with each window, (n, shapelets, points).
+
+    One matrix product a series, so that its rounding does not depend on the batch.
+    """
+    # (shapelets, C, width), (n, C * width, points)
+    return torch.bmm(shapelets.flatten(1).expand(len(windows), -1, -1), windows)

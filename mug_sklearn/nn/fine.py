@@ -11,7 +11,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .layers import Attention, FeedForward, MaskedBatchNorm, patches, require_one_token
+from .layers import (
+    Attention,
+    FeedForward,
+    MaskedBatchNorm,
+    TokenLinear,
+    patches,
+    require_one_token,
+)
 
 
 class TransformerLayer(nn.Module):
@@ -56,7 +63,7 @@ class FineEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_length = patch_length
-        self.embed = nn.Linear(2 * n_channels * patch_length, d_model)
+        self.embed = TokenLinear(2 * n_channels * patch_length, d_model)
         self.position = nn.Parameter(torch.zeros(n_positions, d_model))
         self.layers = nn.ModuleList(
             TransformerLayer(d_model, n_heads, feedforward_width)

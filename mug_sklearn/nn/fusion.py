@@ -7,7 +7,7 @@ Each has the paper's ablation beside it under the same call: `MaxFusion` for
 import torch
 from torch import Tensor, nn
 
-from .layers import Attention, FeedForward, masked_max, masked_mean
+from .layers import Attention, FeedForward, TokenLinear, masked_max, masked_mean
 
 
 class AttentionFusion(nn.Module):
@@ -61,7 +61,7 @@ class ConcatenationFusion(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.project = nn.Linear(2 * d_model, d_model)
+        self.project = TokenLinear(2 * d_model, d_model)
 
     def forward(self, fused: Tensor, coarse: Tensor, coarse_mask: Tensor) -> Tensor:
         # (n, F, d), (n, S, d), (n, S) -> (n, F, d)

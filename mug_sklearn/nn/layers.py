@@ -10,6 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Numbers in a cache line. A product may round differently where a matrix begins
+# elsewhere in one, so all matrices of a batch begin at its start.
+ALIGNED = 16
+
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     """Mean over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
@@ -89,15 +93,35 @@ class MaskedBatchNorm(nn.Module):
         self.running_variance += step * (variance - self.running_variance)
 
 
+class TokenLinear(nn.Linear):
+    """Linear map of each token of a batch, (n, F, inputs) -> (n, F, outputs).
+
+    Out of training it is one product a series: in a product over the whole batch, how a
+    row is rounded may depend on where it lies and on how many there are.
+    """
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        # On an accelerator the libraries promise nothing for products of one shape.
+        if self.training or tokens.device.type != "cpu":
+            return super().forward(tokens)
+        n, n_tokens, _ = tokens.shape
+        widths = (self.in_features, self.out_features)
+        if any(n_tokens * width % ALIGNED for width in widths):
+            tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
+        weight = self.weight.T.expand(n, -1, -1)
+        # What comes next may round differently where there are gaps in memory.
+        return torch.baddbmm(self.bias, tokens, weight)[:, :n_tokens].contiguous()
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention in which masked keys take no part."""
 
     def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.query = nn.Linear(d_model, d_model)
-        self.key_value = nn.Linear(d_model, 2 * d_model)
-        self.output = nn.Linear(d_model, d_model)
+        self.query = TokenLinear(d_model, d_model)
+        self.key_value = TokenLinear(d_model, 2 * d_model)
+        self.output = TokenLinear(d_model, d_model)
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         # (n, F, d), (n, S, d), (n, S) -> (n, F, d)
@@ -126,5 +150,5 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, d_model: int, width: int) -> None:
         super().__init__(
-            nn.Linear(d_model, width), nn.GELU(), nn.Linear(width, d_model)
+            TokenLinear(d_model, width), nn.GELU(), TokenLinear(width, d_model)
         )

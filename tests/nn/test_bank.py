@@ -13,7 +13,13 @@ from mug_sklearn.nn.bank import (
     ShapeletBank,
     dilations,
     first_differences,
+    rooted_shares,
 )
+
+WAYS = {
+    "loops": DilatedShapelets.sums_by_loops,
+    "tensors": DilatedShapelets.sums_by_tensors,
+}
 
 
 def make_bank(n_channels=1, n_timepoints=40, n_shapelets=16):
@@ -67,19 +73,43 @@ def slow_features(scale, signal, known):
     return np.sqrt(np.concatenate((prevalence, strength, wins)))
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("share", [1.0, 0.6])
 @pytest.mark.parametrize("dilation", [1, 4])
-def test_features_are_their_definition(share, dilation):
+def test_features_are_their_definition(share, dilation, way):
     values, observed = gappy(3, 1, 40, share)
     scale = DilatedShapelets(1, dilation, 1, 16, differenced=False).double()
     scale.draw(torch.Generator().manual_seed(0))
     scale.calibrate(values, observed, torch.Generator().manual_seed(0))
-    actual = scale(values, observed)
+    actual = rooted_shares(*WAYS[way](scale, (values, observed)))
     for series in range(3):
         expected = slow_features(
             scale, values[series, 0].numpy(), observed[series, 0].numpy()
         )
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("length", [1, 9, 31, 32, 33, 256, 257, 700])
+@pytest.mark.parametrize("channels", [1, 11])
+def test_loops_and_tensors_agree(channels, length, dtype):
+    bank = make_bank(channels, length, 16).to(dtype)
+    values, observed = gappy(3, channels, length, 0.7)
+    values = values.round(decimals=1).to(dtype)  # with ties and flat windows
+    values[2] = 0.5
+    values = values * observed
+    for scale in bank.scales:
+        ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_series_has_the_same_features_in_every_batch():
+    bank = make_bank(3, 300).float()
+    values, observed = gappy(5, 3, 300, 0.9)
+    together = bank(values.float(), observed)
+    for row in range(5):
+        alone = bank(values[row : row + 1].float(), observed[row : row + 1])
+        assert torch.equal(alone[0], together[row])
 
 
 def test_patterns_ignore_the_level():
@@ -101,7 +131,8 @@ def test_thresholds_are_quantiles_of_observed_responses():
     scale = DilatedShapelets(1, 2, 1, 64, differenced=False).double()
     scale.draw(torch.Generator().manual_seed(0))
     scale.calibrate(values, observed, torch.Generator().manual_seed(0))
-    prevalence = scale(values, observed)[:, :64].square().mean(dim=0)
+    sums, count = scale.sums_by_loops((values, observed))
+    prevalence = (sums[:, 0, 0] / count).mean(dim=0)
     assert prevalence.min() < 0.2
     assert prevalence.max() > 0.8
 

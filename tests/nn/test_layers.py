@@ -8,6 +8,7 @@ import torch
 from mug_sklearn.nn.layers import (
     Attention,
     MaskedBatchNorm,
+    TokenLinear,
     masked_max,
     masked_mean,
     require_one_token,
@@ -116,3 +117,17 @@ def test_an_empty_series_keeps_its_first_token():
     mask = torch.tensor([[False, False], [False, True]])
     expected = torch.tensor([[True, False], [False, True]])
     assert torch.equal(require_one_token(mask), expected)
+
+
+@pytest.mark.parametrize("n_tokens", [1, 3, 16, 50])
+@pytest.mark.parametrize("n_inputs", [5, 6, 7, 64])
+@pytest.mark.parametrize("n_outputs", [8, 24, 64])
+def test_a_linear_map_rounds_alike_in_every_batch(n_tokens, n_inputs, n_outputs):
+    generator = torch.Generator().manual_seed(0)
+    layer = TokenLinear(n_inputs, n_outputs).eval()
+    one = torch.randn(1, n_tokens, n_inputs, generator=generator)
+    with torch.inference_mode():
+        alone = layer(one)
+        for series in layer(one.repeat(33, 1, 1)):
+            assert torch.equal(series, alone[0])
+        torch.testing.assert_close(alone, layer.train()(one))

@@ -1,0 +1,189 @@
+"""The bank's matches on a CPU: compiled loops over runs of timepoints.
+
+They compute what `DilatedShapelets.sums_by_tensors` does, series by series, so that a
+series has the same sums in every batch. The windows and responses of a run stay in the
+innermost cache, where tensor operations write every step to memory and read it again.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
+
+# Timepoints in a run. Its 9 windows and 8 responses take 17 kB in single precision.
+RUN = 256
+# Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
+UNROLLED = 32
+
+# Sums may be reordered and products fused; NaN keeps its meaning.
+compiled = njit(
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "nsz"},
+)
+
+
+@compiled
+def pool_matches(
+    values: NDArray,
+    observed: NDArray,
+    mixing: NDArray,
+    patterns: NDArray,
+    thresholds: NDArray,
+    dilation: int,
+    sums: NDArray,
+    count: NDArray,
+) -> None:
+    """Add up the matches of all patterns of one dilation over each series.
+
+    Parameters
+    ----------
+    values : array of shape (n, C, T)
+    observed : bool array of shape (n, C, T)
+    mixing : array of shape (mixes, C)
+    patterns : array of shape (mixes, patterns, 9)
+        Full groups of eight.
+    thresholds : array of shape (mixes, patterns)
+    dilation : int
+    sums : float64 array of shape (n, 3, mixes, patterns)
+        Prevalence, strength of wins, opposite wins are added to it.
+    count : float64 array of shape (n, mixes)
+        Set to the number of observed timepoints.
+    """
+    n_timepoints = values.shape[2]
+    reach = dilation * (PATTERN_LENGTH // 2)
+    # Zeros around the series, and after it to the end of the last run.
+    padded = n_timepoints + 2 * reach + UNROLLED
+    signal = np.zeros(padded, values.dtype)
+    seen = np.zeros(padded, values.dtype)
+    inside = slice(reach, reach + n_timepoints)
+    windows = np.empty((PATTERN_LENGTH, RUN), values.dtype)
+    responses = np.empty((GROUP_SIZE, RUN), values.dtype)
+    extremes = np.empty((3, RUN), values.dtype)
+    for series in range(len(values)):
+        for mix in range(len(mixing)):
+            mix_channels(
+                values[series],
+                observed[series],
+                mixing[mix],
+                signal[inside],
+                seen[inside],
+            )
+            count[series, mix] = seen.sum()
+            for start in range(0, n_timepoints, RUN):
+                rest = n_timepoints - start + UNROLLED - 1
+                size = min(RUN, rest // UNROLLED * UNROLLED)
+                cut_windows(signal[start:], seen[start:], dilation, size, windows)
+                for group in range(0, patterns.shape[1], GROUP_SIZE):
+                    for member in range(GROUP_SIZE):
+                        pattern = patterns[mix, group + member]
+                        respond(windows, pattern, size, responses[member])
+                    find_extremes(responses, size, extremes)
+                    for member in range(GROUP_SIZE):
+                        index = group + member
+                        add_matches(
+                            responses[member],
+                            thresholds[mix, index],
+                            extremes[0],
+                            # In a flat window all patterns tie; the first has it.
+                            extremes[1 if member == 0 else 2],
+                            size,
+                            sums[series, :, mix, index],
+                        )
+
+
+@compiled
+def mix_channels(
+    values: NDArray, observed: NDArray, mix: NDArray, signal: NDArray, seen: NDArray
+) -> None:
+    """The weighted sum of a mix's channels, and where one of them is observed."""
+    signal[:] = 0
+    seen[:] = 0
+    for channel in range(len(mix)):
+        if mix[channel] != 0:
+            row, known = values[channel], observed[channel]
+            for time in range(len(signal)):
+                signal[time] += mix[channel] * row[time] * known[time]
+                seen[time] = 1 if known[time] else seen[time]
+
+
+@compiled
+def cut_windows(
+    signal: NDArray, seen: NDArray, dilation: int, size: int, windows: NDArray
+) -> None:
+    """Centre the window around each timepoint of a run on what is observed in it.
+
+    NaN where the timepoint itself is not observed: it wins no comparison.
+    """
+    kind = windows.dtype.type
+    total = np.zeros(RUN, windows.dtype)
+    n_present = np.zeros(RUN, windows.dtype)
+    for tap in range(PATTERN_LENGTH):
+        value = signal[tap * dilation : tap * dilation + size]
+        present = seen[tap * dilation : tap * dilation + size]
+        for time in range(size):
+            total[time] += value[time]
+            n_present[time] += present[time]
+    middle = PATTERN_LENGTH // 2 * dilation
+    known = seen[middle : middle + size]
+    mean, gap = total, np.empty(RUN, windows.dtype)
+    for time in range(size):
+        mean[time] = total[time] / max(n_present[time], kind(1))
+        gap[time] = kind(0) if known[time] > 0 else kind(np.nan)
+    for tap in range(PATTERN_LENGTH):
+        value = signal[tap * dilation : tap * dilation + size]
+        present = seen[tap * dilation : tap * dilation + size]
+        window = windows[tap]
+        for time in range(size):
+            centred = (value[time] - mean[time]) * present[time]
+            window[time] = (centred if abs(centred) > kind(FLAT) else kind(0)) + gap[
+                time
+            ]
+
+
+@compiled
+def respond(windows: NDArray, pattern: NDArray, size: int, response: NDArray) -> None:
+    """Product of one pattern with the window around each timepoint of a run."""
+    for time in range(size):
+        product = pattern[0] * windows[0, time]
+        for tap in range(1, PATTERN_LENGTH):
+            product += pattern[tap] * windows[tap, time]
+        response[time] = product
+
+
+@compiled
+def find_extremes(responses: NDArray, size: int, extremes: NDArray) -> None:
+    """The strongest response of a group, its weakest, and that or NaN if they tie."""
+    nan = responses.dtype.type(np.nan)
+    for time in range(size):
+        most = least = responses[0, time]
+        for member in range(1, GROUP_SIZE):
+            most = max(most, responses[member, time])
+            least = min(least, responses[member, time])
+        extremes[0, time] = most
+        extremes[1, time] = least
+        extremes[2, time] = least if most != least else nan
+
+
+@compiled
+def add_matches(
+    response: NDArray,
+    threshold: float,
+    strongest: NDArray,
+    weakest: NDArray,
+    size: int,
+    sums: NDArray,
+) -> None:
+    """Add one pattern's prevalence, strength of wins and opposite wins over a run."""
+    kind = response.dtype.type
+    prevalence, strength, opposite = kind(0), kind(0), kind(0)
+    for time in range(size):
+        value = response[time]
+        prevalence += kind(1) if value > threshold else kind(0)
+        strength += value if value == strongest[time] else kind(0)
+        opposite += kind(1) if value == weakest[time] else kind(0)
+    sums[0] += prevalence
+    sums[1] += strength
+    sums[2] += opposite
