@@ -32,10 +32,9 @@ DATA_SETS = (
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("precision", ["auto", "float32"])
-def test_transform_mug(measure, size, precision):
+def test_transform_mug(measure, size):
     X = random_walks(N_SERIES, *SIZES[size])
-    mug = fitted(X, precision=precision)
+    mug = fitted(X)
     measure(lambda: mug.transform(X), size=size, n_series=N_SERIES)
 
 

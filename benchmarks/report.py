@@ -50,22 +50,20 @@ def _time(run: dict[str, Any], share: float = 1.0) -> str:
 
 
 def _rates(runs: Runs) -> dict[str, float]:
-    """Operations and bytes a second on one thread."""
-    rates = {
-        run["precision"]: run["flop"] / run["median"]
-        for run in runs.get("bench_machine.test_matrix_product", [])
+    """Operations and bytes a second on one thread, as far as they were measured."""
+    measured = (("flop", "matrix_product"), ("bytes", "copy"))
+    return {
+        unit: run[unit] / run["median"]
+        for unit, name in measured
+        for run in runs.get(f"bench_machine.test_{name}", [])
         if run["threads"] == "one"
     }
-    for run in runs.get("bench_machine.test_copy", []):
-        if run["threads"] == "one":
-            rates["copy"] = run["bytes"] / run["median"]
-    return rates
 
 
 def _machine(runs: Runs) -> list[str]:
     rows = [
         (
-            f"matrix product, {run['precision']}",
+            "matrix product",
             run["n_threads"],
             f"{run['flop'] / run['median'] / 1e9:.1f} GFLOP/s",
         )
@@ -81,18 +79,15 @@ def _machine(runs: Runs) -> list[str]:
 
 def _floors(runs: Runs) -> list[str]:
     rates = _rates(runs)
+    if len(rates) < 2:
+        return []
     rows = []
     for key, name in (("training_step", "training step"), ("transform", "transform")):
         for run in runs.get(f"bench_floor.test_{key}", []):
-            if run["precision"] not in rates or "copy" not in rates:
-                continue
-            floor = max(
-                run["flop"] / rates[run["precision"]], run["bytes"] / rates["copy"]
-            )
+            floor = max(run[unit] / rate for unit, rate in rates.items())
             rows.append(
                 (
                     f"{name}, {run['size']}",
-                    run["precision"],
                     f"{run['flop'] / 1e9:.2f}",
                     f"{run['bytes'] / 1e6:.1f}",
                     f"{1e3 * floor:.3g}",
@@ -102,7 +97,7 @@ def _floors(runs: Runs) -> list[str]:
             )
     if not rows:
         return []
-    header = ("what", "precision", "GFLOP", "MB", "floor, ms", "measured, ms", "share")
+    header = ("what", "GFLOP", "MB", "floor, ms", "measured, ms", "share")
     return ["## Floors", markdown_table(header, rows)]
 
 
@@ -144,7 +139,6 @@ def _peers(runs: Runs) -> list[str]:
         rows.append(
             (
                 run["size"],
-                run["precision"],
                 _time(run, 1 / run["n_series"]),
                 _time(peer, 1 / peer["n_series"]),
                 f"{peer['median'] / run['median']:.2f}",
@@ -152,13 +146,7 @@ def _peers(runs: Runs) -> list[str]:
         )
     if not rows:
         return []
-    header = (
-        "size",
-        "precision",
-        "MUG, ms a series",
-        "MiniRocket, ms",
-        "relative rate",
-    )
+    header = ("size", "MUG, ms a series", "MiniRocket, ms", "relative rate")
     return ["## transform beside MiniRocket", markdown_table(header, rows)]
 
 

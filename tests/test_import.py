@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "others"),
     [
-        ("mug_sklearn", {"sktime", "matplotlib"}),
+        ("mug_sklearn", {"sktime", "matplotlib", "numba"}),
         ("mug_sklearn.distributed", {"dask", "distributed"}),
     ],
 )

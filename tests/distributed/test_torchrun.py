@@ -42,7 +42,7 @@ def torchrun(*arguments):
         [sys.executable, *launcher, "--nproc-per-node=2", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -114,6 +114,9 @@ def test_every_loss_and_granularity(series, path):
             outcome.append(runs)
         with open(f"{sys.argv[1]}.{rank}", "w") as file:
             json.dump(outcome, file)
+        # A process that ends while another still talks to it may take that one down.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
         """)
     )
     settings = [SETTINGS | case for case in cases]
