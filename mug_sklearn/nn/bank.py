@@ -204,9 +204,12 @@ class DilatedShapelets(nn.Module):
         n_mixes, n_patterns, _ = self.patterns.shape
         sums = np.zeros((n, 3, n_mixes, n_patterns))
         count = np.zeros((n, n_mixes))
-        read = (*series, self.mixing, self.patterns, self.thresholds)
-        arrays = [tensor.contiguous().numpy() for tensor in read]
-        pool_matches(*arrays, self.dilation, sums, count)
+        values, observed = (tensor.contiguous().numpy() for tensor in series)
+        mixing, patterns = self.mixing.numpy(), self.patterns.numpy()
+        thresholds, dilation = self.thresholds.numpy(), self.dilation
+        pool_matches(
+            values, observed, mixing, patterns, thresholds, dilation, sums, count
+        )
         dtype = self.patterns.dtype
         return torch.from_numpy(sums).to(dtype), torch.from_numpy(count).to(dtype)
 

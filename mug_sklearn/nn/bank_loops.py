@@ -5,6 +5,9 @@ series has the same sums in every batch. The windows and responses of a run stay
 innermost cache, where tensor operations write every step to memory and read it again.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -16,13 +19,23 @@ RUN = 256
 # Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
 UNROLLED = 32
 
-# Sums may be reordered and products fused; NaN keeps its meaning.
-compiled = njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"reassoc", "contract", "nsz"},
-)
+Function = TypeVar("Function", bound=Callable)
+
+
+def compiled(function: Function) -> Function:
+    """Compile at first use, and keep the result on disk where there is a place for it.
+
+    Sums may be reordered and products fused; NaN keeps its meaning.
+    """
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract", "nsz"},
+    }
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that may be written to
+        return njit(**options)(function)
 
 
 @compiled

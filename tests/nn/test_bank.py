@@ -15,6 +15,7 @@ from mug_sklearn.nn.bank import (
     first_differences,
     rooted_shares,
 )
+from mug_sklearn.nn.bank_loops import compiled
 
 WAYS = {
     "loops": DilatedShapelets.sums_by_loops,
@@ -110,6 +111,16 @@ def test_a_series_has_the_same_features_in_every_batch():
     for row in range(5):
         alone = bank(values[row : row + 1].float(), observed[row : row + 1])
         assert torch.equal(alone[0], together[row])
+
+
+def test_loops_compile_where_nothing_may_be_written(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+
+    @compiled
+    def double(number):
+        return 2 * number
+
+    assert double(4) == 8
 
 
 def test_patterns_ignore_the_level():
