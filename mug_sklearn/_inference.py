@@ -120,6 +120,7 @@ class Inference:
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
         representations: dict[str, TokenRepresentation] = {}
+        place_of: dict[str, dict[tuple[int, int], int]] = {}
         # The longest series come first, so the first batch has every token there is.
         for rows, arrays in self.map_batches(self._token_arrays, panel):
             for name, (tokens, mask, spans) in arrays.items():
@@ -130,10 +131,12 @@ class Inference:
                         np.zeros(shape, dtype=bool),
                         np.minimum(spans, panel.n_timepoints),
                     )
+                    place_of[name] = {(*span,): i for i, span in enumerate(spans)}
                 whole = representations[name]
-                n_tokens = mask.shape[1]
-                whole.tokens[rows, :n_tokens] = tokens * mask[..., None]
-                whole.mask[rows, :n_tokens] = mask
+                # Fewer segments of each length fit into shorter series.
+                places = [place_of[name][(*span,)] for span in spans]
+                whole.tokens[np.ix_(rows, places)] = tokens * mask[..., None]
+                whole.mask[np.ix_(rows, places)] = mask
         return representations
 
     def _token_arrays(
@@ -153,7 +156,7 @@ class Inference:
         if tokens.multi is not None:
             spans = arrays["fine"][2]
             if config.fine_fusion == "max":
-                spans = np.array([[0, spans[-1, 1]]])
+                spans = np.array([[0, np.iinfo(np.int64).max]])  # the whole series
             arrays["fused"] = (tokens.fused, tokens.fused_mask, spans)
             arrays["multi"] = (tokens.multi, tokens.fused_mask, spans)
         return {
