@@ -120,7 +120,7 @@ class Inference:
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
         representations: dict[str, TokenRepresentation] = {}
-        place_of: dict[str, dict[tuple[int, int], int]] = {}
+        place_of: dict[str, dict[bytes, int]] = {}
         # The longest series come first, so the first batch has every token there is.
         for rows, arrays in self.map_batches(self._token_arrays, panel):
             for name, (tokens, mask, spans) in arrays.items():
@@ -131,10 +131,10 @@ class Inference:
                         np.zeros(shape, dtype=bool),
                         np.minimum(spans, panel.n_timepoints),
                     )
-                    place_of[name] = {(*span,): i for i, span in enumerate(spans)}
+                    place_of[name] = {s.tobytes(): i for i, s in enumerate(spans)}
                 whole = representations[name]
                 # Fewer segments of each length fit into shorter series.
-                places = [place_of[name][(*span,)] for span in spans]
+                places = [place_of[name][span.tobytes()] for span in spans]
                 whole.tokens[np.ix_(rows, places)] = tokens * mask[..., None]
                 whole.mask[np.ix_(rows, places)] = mask
         return representations
