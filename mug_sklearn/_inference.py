@@ -120,7 +120,7 @@ class Inference:
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
         representations: dict[str, TokenRepresentation] = {}
-        place_of: dict[str, dict[bytes, int]] = {}
+        place_of: dict[str, dict[tuple[int, ...], int]] = {}
         # The longest series come first, so the first batch has every token there is.
         for rows, arrays in self.map_batches(self._token_arrays, panel):
             for name, (tokens, mask, spans) in arrays.items():
@@ -131,12 +131,12 @@ class Inference:
                         np.zeros(shape, dtype=bool),
                         np.minimum(spans, panel.n_timepoints),
                     )
-                    place_of[name] = {s.tobytes(): i for i, s in enumerate(spans)}
+                    place_of[name] = {(*s,): i for i, s in enumerate(spans.tolist())}
                 whole = representations[name]
                 # Fewer segments of each length fit into shorter series.
-                places = [place_of[name][span.tobytes()] for span in spans]
-                whole.tokens[np.ix_(rows, places)] = tokens * mask[..., None]
-                whole.mask[np.ix_(rows, places)] = mask
+                places = np.array([place_of[name][(*s,)] for s in spans.tolist()])
+                whole.tokens[rows[:, None], places] = tokens * mask[..., None]
+                whole.mask[rows[:, None], places] = mask
         return representations
 
     def _token_arrays(
