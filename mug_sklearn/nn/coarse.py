@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.cluster.vq import vq
 from torch import Tensor, nn
 
 from .layers import ALIGNED, TokenLinear, patches, require_one_token
@@ -280,6 +279,9 @@ def cluster(
         From the point to its centroid, to six decimals: where two are equally near,
         such as in a cluster of two, rounding must not decide.
     """
+    # Here, since its package takes longer to import than this one.
+    from scipy.cluster.vq import vq
+
     # Between equal centroids rounding would decide.
     _, first = np.unique(np.round(points, 6), axis=0, return_index=True)
     n_clusters = min(n_clusters, len(first))
