@@ -108,7 +108,9 @@ class Inference:
                 for chosen in batches:
                     yield from results(chosen)
                 return
-            with ThreadPoolExecutor(n_threads) as threads:
+            # The setting is each thread's own.
+            one = (torch.set_num_threads, (1,))
+            with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
                 pending: deque[Future] = deque()
                 for chosen in batches:
                     pending.append(threads.submit(results, chosen))

@@ -6,10 +6,11 @@ innermost cache, where tensor operations write every step to memory and read it 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
+import numba
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
@@ -32,10 +33,15 @@ def compiled(function: Function) -> Function:
         "error_model": "numpy",
         "fastmath": {"reassoc", "contract", "nsz"},
     }
+    before = numba.config.CACHE_DIR
     try:
-        return njit(cache=True, **options)(function)
+        # Beside the source, numba's own choice, uninstalling would leave it behind.
+        numba.config.CACHE_DIR = before or str(Path.home() / ".cache" / "mug_sklearn")
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder that may be written to
-        return njit(**options)(function)
+        return numba.njit(**options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 @compiled
