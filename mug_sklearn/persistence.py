@@ -170,7 +170,14 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
             state = _decoded(content.get("state"), file)
             if not isinstance(state, dict):
                 raise ValueError(f"its state is of type {type(state).__name__}")
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
         ) from error

@@ -136,6 +136,7 @@ def header_of(state, file_format=1):
         (header_of({"dict": {}}, 2), "its format is 2, and 1 is accepted"),
         (header_of([]), "its state is of type list"),
         (header_of({"eval": "1"}), "'eval'"),
+        (header_of({"dict": []}), "no whole file"),
         (header_of({"array": "absent"}), "absent"),
         (header_of({"MUGConfig": {"dict": {"depth": 3}}}), "depth"),
         (

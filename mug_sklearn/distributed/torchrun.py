@@ -35,6 +35,10 @@ class _SharedMUG(MUGTransformer):
         return ProcessGroupRanks() if together else Ranks()
 
 
+# Messages speak of what a user knows.
+_SharedMUG.__name__ = MUGTransformer.__name__
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; give the exit code: 0, or 2 for what was not accepted.
 
@@ -53,11 +57,13 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(
                 f"there is no folder {str(options.save.parent)!r} for --save"
             )
+        asked = mug.device
         _join_processes(mug)
         _check_same_shape(X)
         mug.fit(X)
         if is_first:
-            mug.save(options.save)
+            # The device of this process is not that of who loads the file.
+            mug.set_params(device=asked).save(options.save)
     except (OSError, ValueError) as error:
         # Each says it: the first to end takes the others down, perhaps unheard.
         place = f" in process {rank}" if rank else ""

@@ -157,7 +157,7 @@ def test_one_process_needs_no_launcher(series, path, monkeypatch):
     [
         (["d_model"], "takes name=value, not 'd_model'"),
         (["depth=3"], "Invalid parameter 'depth'"),
-        (["d_model=-8"], "'d_model' parameter of _SharedMUG must be an int"),
+        (["d_model=-8"], "'d_model' parameter of MUGTransformer must be an int"),
         (["random_state=None"], "give an int"),
         (["loss=mse"], "'loss' parameter"),
     ],
