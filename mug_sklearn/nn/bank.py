@@ -200,17 +200,17 @@ class DilatedShapelets(nn.Module):
         # Here, since importing a compiler takes as long as importing all else.
         from .bank_loops import pool_matches
 
-        n = len(series[0])
+        n, dtype = len(series[0]), self.patterns.dtype
         n_mixes, n_patterns, _ = self.patterns.shape
         sums = np.zeros((n, 3, n_mixes, n_patterns))
         count = np.zeros((n, n_mixes))
-        values, observed = (tensor.contiguous().numpy() for tensor in series)
+        # Truth values would be converted to numbers anew at each use.
+        values, observed = (x.to(dtype).contiguous().numpy() for x in series)
         mixing, patterns = self.mixing.numpy(), self.patterns.numpy()
         thresholds, dilation = self.thresholds.numpy(), self.dilation
         pool_matches(
             values, observed, mixing, patterns, thresholds, dilation, sums, count
         )
-        dtype = self.patterns.dtype
         return torch.from_numpy(sums).to(dtype), torch.from_numpy(count).to(dtype)
 
     def sums_by_tensors(self, series: Representation) -> tuple[Tensor, Tensor]:

@@ -60,7 +60,8 @@ def pool_matches(
     Parameters
     ----------
     values : array of shape (n, C, T)
-    observed : bool array of shape (n, C, T)
+    observed : array of shape (n, C, T)
+        1 where a value is observed, else 0.
     mixing : array of shape (mixes, C)
     patterns : array of shape (mixes, patterns, 9)
         Full groups of eight.
@@ -96,9 +97,15 @@ def pool_matches(
                 size = min(RUN, rest // UNROLLED * UNROLLED)
                 cut_windows(signal[start:], seen[start:], dilation, size, windows)
                 for group in range(0, patterns.shape[1], GROUP_SIZE):
-                    for member in range(GROUP_SIZE):
-                        pattern = patterns[mix, group + member]
-                        respond(windows, pattern, size, responses[member])
+                    for member in range(0, GROUP_SIZE, 2):
+                        respond(
+                            windows,
+                            patterns[mix, group + member],
+                            patterns[mix, group + member + 1],
+                            size,
+                            responses[member],
+                            responses[member + 1],
+                        )
                     find_extremes(responses, size, extremes)
                     for member in range(GROUP_SIZE):
                         index = group + member
@@ -163,13 +170,27 @@ def cut_windows(
 
 
 @compiled
-def respond(windows: NDArray, pattern: NDArray, size: int, response: NDArray) -> None:
-    """Product of one pattern with the window around each timepoint of a run."""
+def respond(
+    windows: NDArray,
+    first: NDArray,
+    second: NDArray,
+    size: int,
+    to_first: NDArray,
+    to_second: NDArray,
+) -> None:
+    """Products of two patterns with the window around each timepoint of a run.
+
+    Two share what is read of a window; for more the compiler has no registers.
+    """
     for time in range(size):
-        product = pattern[0] * windows[0, time]
+        value = windows[0, time]
+        one, other = first[0] * value, second[0] * value
         for tap in range(1, PATTERN_LENGTH):
-            product += pattern[tap] * windows[tap, time]
-        response[time] = product
+            value = windows[tap, time]
+            one += first[tap] * value
+            other += second[tap] * value
+        to_first[time] = one
+        to_second[time] = other
 
 
 @compiled
