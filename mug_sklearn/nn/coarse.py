@@ -122,11 +122,27 @@ class CausalConv(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         # (N, points, inputs) -> (N, points, outputs)
+        aligned = signal.shape[2] % ALIGNED == 0
+        if aligned and not self.training and signal.device.type == "cpu":
+            return self._add_products(signal)
         n_points = signal.shape[1]
         padded = F.pad(signal, (0, 0, 2 * self.dilation, 0))
         starts = (0, self.dilation, 2 * self.dilation)
         taps = [padded[:, start : start + n_points] for start in starts]
         return self.taps(torch.cat(taps, dim=-1))
+
+    def _add_products(self, signal: Tensor) -> Tensor:
+        """The same out of training, one product for each tap and series.
+
+        The taps are neither copied nor, where they lie before the series, multiplied.
+        """
+        weights = self.taps.weight.T.contiguous().unflatten(0, (3, 1, -1))
+        farthest, middle, nearest = weights.expand(-1, len(signal), -1, -1)
+        output = torch.baddbmm(self.taps.bias, signal, nearest)
+        for delay, weight in ((self.dilation, middle), (2 * self.dilation, farthest)):
+            if delay < signal.shape[1]:
+                output[:, delay:].baddbmm_(signal[:, :-delay], weight)
+        return output
 
 
 class CausalBlock(nn.Module):

@@ -108,7 +108,8 @@ class TokenLinear(nn.Linear):
         widths = (self.in_features, self.out_features)
         if any(n_tokens * width % ALIGNED for width in widths):
             tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
-        weight = self.weight.T.expand(n, -1, -1)
+        # Of a transposed matrix each series' product would copy the whole.
+        weight = self.weight.T.contiguous().expand(n, -1, -1)
         # What comes next may round differently where there are gaps in memory.
         return torch.baddbmm(self.bias, tokens, weight)[:, :n_tokens].contiguous()
 
@@ -125,6 +126,9 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         # (n, F, d), (n, S, d), (n, S) -> (n, F, d)
+        # Whole cache lines of keys: the rest of a line is computed one by one.
+        missing = -keys.shape[1] % ALIGNED
+        keys, key_mask = F.pad(keys, (0, 0, 0, missing)), F.pad(key_mask, (0, missing))
         query = self._split(self.query(queries))  # (n, heads, F, d / heads)
         key, value = (self._split(x) for x in self.key_value(keys).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(
