@@ -13,7 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ALIGNED, TokenLinear, patches, require_one_token
+from .layers import (
+    ALIGNED,
+    TokenLinear,
+    observed_patches,
+    patches,
+    require_one_token,
+)
 
 UTILITY_BALANCE = 0.5
 
@@ -92,20 +98,33 @@ def cut_segments(
     -------
     values, observed : Tensor of shape (n, S, C, width)
     mask : bool Tensor of shape (n, S)
-        True for segments of which at least half the points are observed in some
-        channel. Which segments count depends on the series alone, not on the batch.
+        As from `segment_mask`.
     """
     pooled, present = masked_average_pool(values, observed, scale.pooling)
-    n_points = pooled.shape[-1]
+    cut_values, cut_observed = _slide(pooled, scale), _slide(present, scale)
+    mask = segment_mask(observed, scale)
+    return cut_values.transpose(1, 2), cut_observed.transpose(1, 2), mask
+
+
+def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
+    """Which segments count, (n, C, T) -> (n, S).
+
+    Those of which at least half the points are observed in some channel. That depends
+    on the series alone, not on the batch.
+    """
+    present = observed_patches(observed, scale.pooling)  # (n, points)
+    share = _slide(present, scale).sum(dim=-1)
+    return require_one_token(2 * share >= scale.width)
+
+
+def _slide(points: Tensor, scale: SegmentScale) -> Tensor:
+    """Windows over the last dimension: (..., points) -> (..., S, width)."""
+    n_points = points.shape[-1]
     # A window that starts later cannot have half of its points inside the series.
     last_start = max(0, n_points - -(-scale.width // 2))
     reach = last_start // scale.stride * scale.stride + scale.width
-    padding = (0, max(0, reach - n_points))
-    cut_values = F.pad(pooled, padding).unfold(-1, scale.width, scale.stride)
-    cut_observed = F.pad(present, padding).unfold(-1, scale.width, scale.stride)
-    share = cut_observed.any(dim=1).sum(dim=-1)  # (n, S)
-    mask = require_one_token(2 * share >= scale.width)
-    return cut_values.transpose(1, 2), cut_observed.transpose(1, 2), mask
+    padded = F.pad(points, (0, max(0, reach - n_points)))
+    return padded.unfold(-1, scale.width, scale.stride)
 
 
 class CausalConv(nn.Module):
@@ -243,16 +262,15 @@ class CoarseEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
-        present = patches(observed, self.patch_length).any(dim=-1)
         seen = torch.cat((values, observed.to(values.dtype)), dim=1)
         features = self.encoder(patches(seen, self.patch_length))
-        feature_mask = require_one_token(present)
+        feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         # What is not observed must win no maximum.
         known = points.masked_fill(~feature_mask.unsqueeze(-1), -torch.inf)
         strongest, masks, scale_of, spans = [], [], [], []
         for index, scale in enumerate(self.scales):
-            mask = cut_segments(values, observed, scale)[2]
+            mask = segment_mask(observed, scale)
             step = scale.stride * scale.pooling
             for start in range(0, mask.shape[1] * step, step):
                 first = start // self.patch_length
@@ -404,13 +422,13 @@ class ShapeletTransform(nn.Module):
         weight = present.to(pooled.dtype)
         known = self.observed.to(pooled.dtype)
         shapelet = self.values * known
-        signal, seen = (self._windows(x) for x in (pooled * weight, weight))
+        signal = pooled * weight
+        # One product: known * signal^2 - 2 * shapelet * signal + shapelet^2 * seen
+        windows = self._windows(torch.cat((signal.square(), signal, weight), dim=1))
+        parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         n_points = pooled.shape[-1]
-        square = (
-            _products(known, signal.square())
-            - 2 * _products(shapelet, signal)
-            + _products(shapelet.square(), seen)
-        )[..., :n_points].clamp(min=0)
+        square = _products(parts, windows)[..., :n_points].clamp(min=0)
+        seen = windows[:, -known[0].numel() :]
         common = _products(known, seen)[..., :n_points]
         enough = 2 * common >= known.sum(dim=(1, 2))[:, None]
         most = common == common.amax(dim=-1, keepdim=True)
@@ -425,7 +443,9 @@ class ShapeletTransform(nn.Module):
         """
         further = -series.shape[-1] % ALIGNED
         padded = F.pad(series, (0, self.scale.width - 1 + further))
-        return padded.unfold(-1, self.scale.width, 1).transpose(2, 3).flatten(1, 2)
+        windows = padded.unfold(-1, self.scale.width, 1).transpose(2, 3)
+        # Overlapping windows in one piece of memory are copied for each series anew.
+        return windows.contiguous().flatten(1, 2)
 
 
 def _products(shapelets: Tensor, windows: Tensor) -> Tensor:

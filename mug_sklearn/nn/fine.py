@@ -16,6 +16,7 @@ from .layers import (
     FeedForward,
     MaskedBatchNorm,
     TokenLinear,
+    observed_patches,
     patches,
     require_one_token,
 )
@@ -91,7 +92,7 @@ class FineEncoder(nn.Module):
         mask : bool Tensor of shape (n, F)
             True where a token covers an observed value.
         """
-        mask = require_one_token(patches(observed, self.patch_length).any(dim=-1))
+        mask = require_one_token(observed_patches(observed, self.patch_length))
         visible = observed if hidden is None else observed & ~hidden
         seen = torch.cat((values * visible, visible.to(values.dtype)), dim=1)
         embedded = self.embed(patches(seen, self.patch_length))  # (n, F, d)

@@ -23,7 +23,9 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def masked_max(tokens: Tensor, mask: Tensor) -> Tensor:
     """Maximum over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
-    return tokens.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
+    # A sum is vectorised where a mask without the last dimension is not.
+    penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -torch.inf)
+    return (tokens + penalty.unsqueeze(-1)).amax(dim=1)
 
 
 def require_one_token(mask: Tensor) -> Tensor:
@@ -42,6 +44,13 @@ def patches(series: Tensor, patch_length: int) -> Tensor:
     missing = -series.shape[-1] % patch_length
     padded = F.pad(series, (0, missing)).unflatten(-1, (-1, patch_length))
     return padded.transpose(1, 2).flatten(start_dim=2)
+
+
+def observed_patches(observed: Tensor, patch_length: int) -> Tensor:
+    """Which patches hold an observed value: (n, C, T) -> (n, F)."""
+    missing = -observed.shape[-1] % patch_length
+    padded = F.pad(observed.any(dim=1), (0, missing))
+    return padded.unflatten(-1, (-1, patch_length)).any(dim=-1)
 
 
 def _unchanged(tensor: Tensor) -> Tensor:
