@@ -18,6 +18,7 @@ from .ranking import spearman_correlation
 INFONCE_TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.5
 RANK_REGULARIZATION = 0.1
+IGNORED = -100
 
 
 def spearman_bce_loss(
@@ -115,32 +116,37 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     """
     # Padding that no series fills must not add levels.
     length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
-    first, second, mask = (x[:, :length] for x in (first, second, mask))
+    both = torch.stack((first[:, :length], second[:, :length]))  # (2, n, F, d)
+    mask = mask[:, :length]
     levels = []
     while True:
-        within = _contrast(first, second, mask)
-        across = _contrast(
-            first.transpose(0, 1), second.transpose(0, 1), mask.transpose(0, 1)
-        )
+        within = _contrast(both.transpose(0, 1).flatten(1, 2), mask)
+        across = _contrast(both.flatten(0, 1).transpose(0, 1), mask.T)
         levels.append(0.5 * (within + across))
-        if first.shape[1] == 1:
+        if mask.shape[1] == 1:
             return torch.stack(levels).mean()
-        first, second = (_merge_pairs(tokens, mask) for tokens in (first, second))
-        mask = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=2)
+        merged, mask = _merge_pairs(both.flatten(0, 1), mask)
+        both = merged.unflatten(0, (2, -1))
 
 
-def _merge_pairs(tokens: Tensor, mask: Tensor) -> Tensor:
-    # (n, F, d) -> (n, ceil(F / 2), d); a pair without a token that counts becomes 0.
-    known = tokens.masked_fill(~mask.unsqueeze(-1), -torch.inf)
-    padded = F.pad(known, (0, 0, 0, known.shape[1] % 2), value=-torch.inf)
-    merged = padded.unflatten(1, (-1, 2)).amax(dim=2)
-    return merged.masked_fill(merged.isinf(), 0.0)
+def _merge_pairs(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    # (2n, F, d), (n, F) -> (2n, ceil(F / 2), d), (n, ceil(F / 2))
+    # Finite, so that zero times it is zero.
+    lowest = torch.finfo(tokens.dtype).min
+    penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, lowest)
+    known = tokens + penalty.repeat(2, 1).unsqueeze(-1)
+    # As an image of one row; the gradient of a maximum over two takes far longer.
+    image = known.transpose(1, 2).unsqueeze(2)
+    pooled = F.max_pool2d(image, (1, 2), ceil_mode=True)
+    merged = pooled.squeeze(2).transpose(1, 2)
+    mask = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=2)
+    # A pair without a token that counts becomes 0.
+    return merged * mask.repeat(2, 1).unsqueeze(-1), mask
 
 
-def _contrast(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
+def _contrast(items: Tensor, mask: Tensor) -> Tensor:
     """Each of m items retrieves its other view among all 2m - 1 others of its group."""
-    # first, second: (groups, m, d), mask: (groups, m)
-    items = torch.cat((first, second), dim=1)
+    # items: (groups, 2m, d), one view after the other; mask: (groups, m)
     present = torch.cat((mask, mask), dim=1)
     logits = items @ items.transpose(1, 2)
     n_items = items.shape[1]
@@ -148,11 +154,11 @@ def _contrast(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     # A large finite value: a row without any item then has a defined gradient, 0.
     logits = logits.masked_fill(itself | ~present.unsqueeze(1), -1e4)
     other = torch.arange(n_items, device=items.device).roll(n_items // 2)
+    target = torch.where(present, other, IGNORED).flatten()
     entropy = F.cross_entropy(
-        logits.flatten(end_dim=1), other.repeat(len(items)), reduction="none"
+        logits.flatten(end_dim=1), target, ignore_index=IGNORED, reduction="sum"
     )
-    weight = present.flatten().to(entropy.dtype)
-    return (entropy * weight).sum() / weight.sum().clamp(min=1)
+    return entropy / present.sum().clamp(min=1)
 
 
 def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
