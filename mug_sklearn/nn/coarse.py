@@ -317,9 +317,13 @@ def cluster(
     from scipy.cluster.vq import vq
 
     # Between equal centroids rounding would decide.
-    _, first = np.unique(np.round(points, 6), axis=0, return_index=True)
-    n_clusters = min(n_clusters, len(first))
-    centroids = points[rng.choice(np.sort(first), n_clusters, replace=False)]
+    rounded = np.round(points, 6) + 0.0  # no negative zero
+    distinct: dict[bytes, int] = {}
+    for place, row in enumerate(rounded):
+        distinct.setdefault(row.tobytes(), place)
+    n_clusters = min(n_clusters, len(distinct))
+    chosen = rng.choice(list(distinct.values()), n_clusters, replace=False)
+    centroids = points[chosen]
     for _ in range(n_iter):
         label, _ = vq(points, centroids, check_finite=False)
         member = (label == np.arange(n_clusters)[:, None]).astype(points.dtype)

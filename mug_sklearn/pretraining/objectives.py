@@ -224,16 +224,16 @@ def cluster_triplet_loss(
     Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
-    from_anchor = distances[anchor]
-    ratio = torch.log1p(from_anchor[positives].mean()) - torch.log1p(
-        from_anchor[np.concatenate(negatives)].mean()
-    )
     values = distances.detach().cpu().numpy()
-    rows, columns = np.array(
-        [_farthest_pair(values, members) for members in (positives, *negatives)]
-    ).T
-    spreads = distances[rows, columns]
-    return ratio + spreads[0] + spreads[1:].mean()
+    groups = (positives, *negatives)
+    pairs = [(anchor, member) for group in groups for member in group]
+    pairs += [_farthest_pair(values, group) for group in groups]
+    # All at once: the gradient of each choice is as large as the matrix.
+    rows, columns = np.array(pairs).T
+    sizes = [len(positives), sum(map(len, negatives)), 1, len(negatives)]
+    near, far, spread, other_spreads = distances[rows, columns].split(sizes)
+    ratio = torch.log1p(near.mean()) - torch.log1p(far.mean())
+    return ratio + spread[0] + other_spreads.mean()
 
 
 def _farthest_pair(distances: np.ndarray, members: np.ndarray) -> tuple[int, int]:
