@@ -180,7 +180,7 @@ def respond(
 ) -> None:
     """Products of two patterns with the window around each timepoint of a run.
 
-    Two share what is read of a window; for more the compiler has no registers.
+    Two share what is read of a window; loops over more are no longer vectorised.
     """
     for time in range(size):
         value = windows[0, time]

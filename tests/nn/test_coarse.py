@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mug_sklearn.nn.coarse import (
-    CausalConv,
     SegmentScale,
     ShapeletTransform,
     cluster,
@@ -17,6 +16,7 @@ from mug_sklearn.nn.coarse import (
     select_shapelets,
     shapelet_utility,
 )
+from mug_sklearn.nn.convolution import CausalConv
 
 
 def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
@@ -91,12 +91,16 @@ def test_a_series_without_values_has_one_segment():
     assert mask.sum() == 1
 
 
-@pytest.mark.parametrize("dilation", [1, 2, 5])
-def test_causal_convolution_is_torchs(dilation):
-    layer = CausalConv(3, 4, dilation).double()
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("n_inputs", "n_outputs"), [(3, 4), (16, 4), (3, 16), (16, 32)]
+)
+@pytest.mark.parametrize("dilation", [1, 2, 5, 12])
+def test_causal_convolution_is_torchs(dilation, n_inputs, n_outputs, training):
+    layer = CausalConv(n_inputs, n_outputs, dilation).double().train(training)
     generator = torch.Generator().manual_seed(0)
-    signal = torch.randn(2, 11, 3, generator=generator).double()
-    weight = layer.taps.weight.unflatten(1, (3, 3)).transpose(1, 2)  # (4, 3, taps)
+    signal = torch.randn(2, 11, n_inputs, generator=generator).double()
+    weight = layer.taps.weight.unflatten(1, (3, -1)).transpose(1, 2)  # (out, in, taps)
     expected = torch.nn.functional.conv1d(
         torch.nn.functional.pad(signal.transpose(1, 2), (2 * dilation, 0)),
         weight,
@@ -104,6 +108,19 @@ def test_causal_convolution_is_torchs(dilation):
         dilation=dilation,
     ).transpose(1, 2)
     torch.testing.assert_close(layer(signal), expected)
+
+
+@pytest.mark.parametrize("n_points", [1, 3, 50])
+@pytest.mark.parametrize("width", [5, 16, 64])
+@pytest.mark.parametrize("dilation", [1, 8])
+def test_a_convolution_rounds_alike_in_every_batch(n_points, width, dilation):
+    generator = torch.Generator().manual_seed(0)
+    layer = CausalConv(width, width, dilation).eval()
+    one = torch.randn(1, n_points, width, generator=generator)
+    with torch.inference_mode():
+        alone = layer(one)
+        for series in layer(one.repeat(33, 1, 1)):
+            assert torch.equal(series, alone[0])
 
 
 def test_utility_is_its_equation():
