@@ -17,7 +17,7 @@ from torch import Tensor
 BLOCK_WEIGHTS = {
     "bank": 1.0,
     "shapelets": 0.5,
-    "coarse": 1.0,
+    "coarse": 0.7,
     "fine": 0.1,
     "multi": 0.1,
 }
