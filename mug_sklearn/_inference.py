@@ -19,7 +19,7 @@ from .nn.network import MUGNetwork
 
 # Values and series in a batch: what a CPU's caches hold, and what keeps an accelerator
 # busy.
-CPU_BATCH = (2**15, 32)
+CPU_BATCH = (2**15, 64)
 ACCELERATOR_BATCH = (2**19, 512)
 
 Result = TypeVar("Result")
