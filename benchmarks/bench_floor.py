@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 from mug_sklearn._settings import training_plan
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import SIZES, fitted, random_walks
+
+
+@register_flop_formula(torch.ops.aten.baddbmm_)
+def in_place_product_flop(target, left, right, **options):
+    """Operations of a product added in place, which torch's counter leaves out."""
+    n_products, n_rows, n_inner = left
+    return 2 * n_products * n_rows * n_inner * right[-1]
 
 
 def count_flop(function):
