@@ -17,6 +17,7 @@ from .convolution import SeriesEncoder
 from .layers import (
     ALIGNED,
     TokenLinear,
+    lowered,
     observed_patches,
     patches,
     require_one_token,
@@ -197,8 +198,7 @@ class CoarseEncoder(nn.Module):
         features = self.encoder(patches(seen, self.patch_length))
         feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
-        # What is not observed must win no maximum.
-        known = points.masked_fill(~feature_mask.unsqueeze(-1), -torch.inf)
+        known = lowered(points, feature_mask)
         strongest, masks, scale_of, spans = [], [], [], []
         for index, scale in enumerate(self.scales):
             mask = segment_mask(observed, scale)

@@ -21,11 +21,16 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
+def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
+    """Tokens of which those that do not count win no maximum: (n, F, d), (n, F)."""
+    # A sum is vectorised where a mask without the last dimension is not.
+    penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -by)
+    return tokens + penalty.unsqueeze(-1)
+
+
 def masked_max(tokens: Tensor, mask: Tensor) -> Tensor:
     """Maximum over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
-    # A sum is vectorised where a mask without the last dimension is not.
-    penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -torch.inf)
-    return (tokens + penalty.unsqueeze(-1)).amax(dim=1)
+    return lowered(tokens, mask).amax(dim=1)
 
 
 def require_one_token(mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..nn.coarse import cluster
+from ..nn.layers import lowered
 from .ranking import spearman_correlation
 
 INFONCE_TEMPERATURE = 0.1
@@ -131,10 +132,9 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 
 def _merge_pairs(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     # (2n, F, d), (n, F) -> (2n, ceil(F / 2), d), (n, ceil(F / 2))
-    # Finite, so that zero times it is zero.
-    lowest = torch.finfo(tokens.dtype).min
-    penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, lowest)
-    known = tokens + penalty.repeat(2, 1).unsqueeze(-1)
+    counts = mask.repeat(2, 1)
+    # By a finite number, so that zero times the result is zero.
+    known = lowered(tokens, counts, by=torch.finfo(tokens.dtype).max)
     # As an image of one row; the gradient of a maximum over two takes far longer.
     image = known.transpose(1, 2).unsqueeze(2)
     pooled = F.max_pool2d(image, (1, 2), ceil_mode=True)
