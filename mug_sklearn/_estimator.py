@@ -129,11 +129,11 @@ class MUGTransformer(
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. There are at most ``n_series - 1`` of
         them (at least 1). None gives the standardised features themselves.
-    d_model : int, default=64
+    d_model : int, default=32
         Width of the tokens, a multiple of `n_heads`.
-    n_heads : int, default=4
+    n_heads : int, default=2
         Attention heads.
-    n_layers : int, default=2
+    n_layers : int, default=1
         Transformer layers of the fine encoder.
     max_epochs : int or "auto", default="auto"
         Passes over the training series; 0 leaves the network untrained. "auto" is a
@@ -316,9 +316,9 @@ class MUGTransformer(
         cluster_triplet_weight: float = 0.01,
         readout: str = "combined",
         embedding_dim: int | None = 320,
-        d_model: int = 64,
-        n_heads: int = 4,
-        n_layers: int = 2,
+        d_model: int = 32,
+        n_heads: int = 2,
+        n_layers: int = 1,
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,

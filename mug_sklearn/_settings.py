@@ -11,6 +11,7 @@ import torch
 
 from .device import trains_in_half_precision
 from .nn.coarse import segment_scale
+from .nn.convolution import receptive_field
 from .nn.network import MUGConfig
 from .pretraining.trainer import TrainingPlan
 
@@ -69,6 +70,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
             f"patch_length={patch_length} is longer than the longest training "
             f"series, which has {n_timepoints} timepoints."
         )
+    n_patches = -(-n_timepoints // patch_length)
     return MUGConfig(
         granularity=settings.granularity,
         n_channels=n_channels,
@@ -85,7 +87,19 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
         n_layers=settings.n_layers,
         fine_fusion=settings.fine_fusion,
         fusion=settings.fusion,
+        segment_depth=_segment_depth(n_patches),
     )
+
+
+def _segment_depth(n_patches: int) -> int:
+    """Fewest residual blocks, at least 2, after which a feature sees half the patches.
+
+    Half is enough: the maximum over time gathers the rest.
+    """
+    depth = 2
+    while receptive_field(depth) < (n_patches - 1) / 2:
+        depth += 1
+    return depth
 
 
 def _segment_timepoints(settings: Any, n_timepoints: int) -> list[int]:

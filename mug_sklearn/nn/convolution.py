@@ -68,3 +68,8 @@ class SeriesEncoder(nn.Module):
     def forward(self, series: Tensor) -> Tensor:
         # (n, P, inputs) -> (n, P, n_features)
         return self.features(F.gelu(self.blocks(self.stem(series))))
+
+
+def receptive_field(depth: int) -> int:
+    """Points of a series that a feature of a `SeriesEncoder` of `depth` sees."""
+    return 2 ** (depth + 2) - 1

@@ -42,8 +42,8 @@ class MUGConfig:
         Size of the transformers.
     fine_fusion : {"attention", "max"}
     fusion : {"cross_attention", "concat"}
-    segment_width, segment_features : int
-        Channels inside the segment encoder, and of its output.
+    segment_depth, segment_width, segment_features : int
+        Residual blocks and channels of the segment encoder, and width of its output.
     """
 
     granularity: str
@@ -58,6 +58,7 @@ class MUGConfig:
     n_layers: int
     fine_fusion: str
     fusion: str
+    segment_depth: int = 3
     segment_width: int = 64
     segment_features: int = 320
 
@@ -73,11 +74,6 @@ class MUGConfig:
     def n_patches(self) -> int:
         """Patches of the longest training series."""
         return -(-self.n_timepoints // self.patch_length)
-
-    @property
-    def segment_depth(self) -> int:
-        """Residual blocks of the segment encoder: the last ones see all patches."""
-        return max(3, int(math.log2(max(self.n_patches, 8))) - 1)
 
     def shapelets_of_scale(self) -> list[int]:
         """The discovered shapelets shared out evenly over the segment lengths."""

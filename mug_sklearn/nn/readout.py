@@ -48,9 +48,11 @@ class BlockScaling:
         A series far from all others comes to length `weight` at most; one near the
         mean stays near it.
         """
-        standardised = (block.cpu().double() - self.location) / self.scale
-        square = standardised.square().sum(dim=1, keepdim=True) + self.typical_square
-        return standardised * (self.weight * square.clamp(min=1e-300).rsqrt())
+        # In place where it can be: a pass over memory costs more than its sums.
+        standardised = torch.sub(block.cpu(), self.location).div_(self.scale)
+        length = torch.linalg.vector_norm(standardised, dim=1, keepdim=True)
+        square = length.square() + self.typical_square
+        return standardised.mul_(self.weight * square.clamp(min=1e-300).rsqrt())
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Readout:
 
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
-        embedding = _join(self.scalings, blocks) - self.location
+        embedding = _join(self.scalings, blocks).sub_(self.location)
         if self.axes is not None:
             embedding = embedding @ self.axes
         return embedding.float()

@@ -16,7 +16,7 @@ from mug_sklearn.nn.coarse import (
     select_shapelets,
     shapelet_utility,
 )
-from mug_sklearn.nn.convolution import CausalConv
+from mug_sklearn.nn.convolution import CausalConv, SeriesEncoder, receptive_field
 
 
 def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
@@ -121,6 +121,17 @@ def test_a_convolution_rounds_alike_in_every_batch(n_points, width, dilation):
         alone = layer(one)
         for series in layer(one.repeat(33, 1, 1)):
             assert torch.equal(series, alone[0])
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_feature_sees_its_receptive_field(depth):
+    encoder = SeriesEncoder(1, 4, depth, 2)
+    series = torch.randn(1, 50, 1, generator=torch.Generator().manual_seed(0))
+    series.requires_grad_()
+    encoder(series)[0, -1].sum().backward()
+    seen = series.grad[0, :, 0] != 0
+    assert seen.sum() == receptive_field(depth)
+    assert seen[-receptive_field(depth) :].all()
 
 
 def test_utility_is_its_equation():
