@@ -559,7 +559,7 @@ class MUGTransformer(
         >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
         >>> fine = mug.transform_granularities(X)["fine"]
         >>> fine.tokens.shape, fine.spans[:2].tolist()
-        ((8, 20, 64), [[0, 1], [1, 2]])
+        ((8, 20, 32), [[0, 1], [1, 2]])
         """
         check_is_fitted(self)
         panel = self._read_panel(X, reset=False)

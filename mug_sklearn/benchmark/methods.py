@@ -122,8 +122,8 @@ class Method:
     --------
     >>> from mug_sklearn import MUGTransformer
     >>> from mug_sklearn.benchmark import Method
-    >>> Method(lambda seed: MUGTransformer(d_model=32, random_state=seed)).make(7)
-    MUGTransformer(d_model=32, random_state=7)
+    >>> Method(lambda seed: MUGTransformer(d_model=48, random_state=seed)).make(7)
+    MUGTransformer(d_model=48, random_state=7)
     """
 
     make: Callable[[int], Any]
