@@ -53,10 +53,9 @@ def first_differences(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]
 def rooted_shares(sums: Tensor, count: Tensor) -> Tensor:
     """Features from sums: means over the observed timepoints, rooted.
 
-    Roots let rare matches count: (n, 3, mixes, patterns), (n, mixes) -> (n, width).
+    Roots let rare matches count. (n, 3, mixes, patterns), (n, mixes) -> as the first.
     """
-    means = sums.clamp(min=0) / count.clamp(min=1)[:, None, :, None]
-    return means.sqrt().flatten(1)
+    return (sums.clamp(min=0) / count.clamp(min=1)[:, None, :, None]).sqrt()
 
 
 class ShapeletBank(nn.Module):
@@ -95,12 +94,12 @@ class ShapeletBank(nn.Module):
         """Pooled features, (n, C, T) -> (n, width)."""
         on_cpu = values.device.type == "cpu"
         way = (
-            DilatedShapelets.sums_by_loops
+            DilatedShapelets.features_by_loops
             if on_cpu
-            else DilatedShapelets.sums_by_tensors
+            else DilatedShapelets.features_by_tensors
         )
         pooled = (way(*pair) for pair in self._represented(values, observed))
-        return torch.cat([rooted_shares(*sums) for sums in pooled], dim=1)
+        return torch.cat([features.flatten(1) for features in pooled], dim=1)
 
     def _represented(
         self, values: Tensor, observed: Tensor
@@ -180,8 +179,8 @@ class DilatedShapelets(nn.Module):
             quantile = torch.where(count[:, None] > 0, quantile, 0.0)
             self.thresholds[:, chunk] = quantile + MARGIN
 
-    def sums_by_loops(self, series: Representation) -> tuple[Tensor, Tensor]:
-        """Match statistics, summed over the observed timepoints, on a CPU.
+    def features_by_loops(self, series: Representation) -> Tensor:
+        """Rooted shares of matches among the observed timepoints, on a CPU.
 
         Parameters
         ----------
@@ -190,30 +189,25 @@ class DilatedShapelets(nn.Module):
 
         Returns
         -------
-        sums : Tensor of shape (n, 3, mixes, patterns)
+        Tensor of shape (n, 3, mixes, patterns)
             Prevalence: the timepoints whose response passes the pattern's threshold.
             Among the eight patterns of a group: the response where a pattern is the
             nearest, and the timepoints where it is the most opposite one.
-        count : Tensor of shape (n, mixes)
-            Observed timepoints.
         """
         # Here, since importing a compiler takes as long as importing all else.
         from .bank_loops import pool_matches
 
-        n, dtype = len(series[0]), self.patterns.dtype
-        n_mixes, n_patterns, _ = self.patterns.shape
-        sums = np.zeros((n, 3, n_mixes, n_patterns))
-        count = np.zeros((n, n_mixes))
+        dtype = self.patterns.dtype
         # Truth values would be converted to numbers anew at each use.
         values, observed = (x.to(dtype).contiguous().numpy() for x in series)
+        n_mixes, n_patterns, _ = self.patterns.shape
+        features = np.empty((len(values), 3, n_mixes, n_patterns), values.dtype)
         mixing, patterns = self.mixing.numpy(), self.patterns.numpy()
         thresholds, dilation = self.thresholds.numpy(), self.dilation
-        pool_matches(
-            values, observed, mixing, patterns, thresholds, dilation, sums, count
-        )
-        return torch.from_numpy(sums).to(dtype), torch.from_numpy(count).to(dtype)
+        pool_matches(values, observed, mixing, patterns, thresholds, dilation, features)
+        return torch.from_numpy(features)
 
-    def sums_by_tensors(self, series: Representation) -> tuple[Tensor, Tensor]:
+    def features_by_tensors(self, series: Representation) -> Tensor:
         """The same on any device."""
         signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
@@ -231,7 +225,7 @@ class DilatedShapelets(nn.Module):
                 thresholds = self.thresholds[:, chunk, None]
                 sums[..., chunk] += _pool_matches(response, thresholds)
             count += known.sum(dim=2)
-        return sums, count
+        return rooted_shares(sums, count)
 
     def _response_values(self, n_signals: int) -> int:
         """Responses to compute at once, for each of the mixed signals of a batch."""

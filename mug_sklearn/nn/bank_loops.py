@@ -5,43 +5,16 @@ series has the same sums in every batch. The windows and responses of a run stay
 innermost cache, where tensor operations write every step to memory and read it again.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
+from .compilation import compiled
 
 # Timepoints in a run. Its 9 windows and 8 responses take 17 kB in single precision.
 RUN = 256
 # Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
 UNROLLED = 32
-
-Function = TypeVar("Function", bound=Callable)
-
-
-def compiled(function: Function) -> Function:
-    """Compile at first use, and keep the result on disk where there is a place for it.
-
-    Sums may be reordered and products fused; NaN keeps its meaning.
-    """
-    options = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract", "nsz"},
-    }
-    before = numba.config.CACHE_DIR
-    try:
-        # Beside the source, numba's own choice, uninstalling would leave it behind.
-        numba.config.CACHE_DIR = before or str(Path.home() / ".cache" / "mug_sklearn")
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that may be written to
-        return numba.njit(**options)(function)
-    finally:
-        numba.config.CACHE_DIR = before
 
 
 @compiled
@@ -52,10 +25,9 @@ def pool_matches(
     patterns: NDArray,
     thresholds: NDArray,
     dilation: int,
-    sums: NDArray,
-    count: NDArray,
+    features: NDArray,
 ) -> None:
-    """Add up the matches of all patterns of one dilation over each series.
+    """Rooted shares of matches of all patterns of one dilation in each series.
 
     Parameters
     ----------
@@ -67,10 +39,8 @@ def pool_matches(
         Full groups of eight.
     thresholds : array of shape (mixes, patterns)
     dilation : int
-    sums : float64 array of shape (n, 3, mixes, patterns)
-        Prevalence, strength of wins, opposite wins are added to it.
-    count : float64 array of shape (n, mixes)
-        Set to the number of observed timepoints.
+    features : array of shape (n, 3, mixes, patterns)
+        Is filled with prevalence, strength of wins, opposite wins.
     """
     n_timepoints = values.shape[2]
     reach = dilation * (PATTERN_LENGTH // 2)
@@ -82,6 +52,7 @@ def pool_matches(
     windows = np.empty((PATTERN_LENGTH, RUN), values.dtype)
     responses = np.empty((GROUP_SIZE, RUN), values.dtype)
     extremes = np.empty((3, RUN), values.dtype)
+    sums = np.empty((3, patterns.shape[1]))
     for series in range(len(values)):
         for mix in range(len(mixing)):
             mix_channels(
@@ -91,7 +62,7 @@ def pool_matches(
                 signal[inside],
                 seen[inside],
             )
-            count[series, mix] = seen.sum()
+            sums[:] = 0
             for start in range(0, n_timepoints, RUN):
                 rest = n_timepoints - start + UNROLLED - 1
                 size = min(RUN, rest // UNROLLED * UNROLLED)
@@ -116,8 +87,20 @@ def pool_matches(
                             # In a flat window all patterns tie; the first has it.
                             extremes[1 if member == 0 else 2],
                             size,
-                            sums[series, :, mix, index],
+                            sums[:, index],
                         )
+            root_shares(sums, seen.sum(), features[series, :, mix])
+
+
+@compiled
+def root_shares(sums: NDArray, count: float, features: NDArray) -> None:
+    """Means over the observed timepoints, rooted, as `bank.rooted_shares`."""
+    kind = features.dtype.type
+    share = 1 / max(count, 1)
+    for row in range(len(sums)):
+        for index in range(sums.shape[1]):
+            mean = kind(max(sums[row, index], 0.0) * share)
+            features[row, index] = np.sqrt(mean)
 
 
 @compiled

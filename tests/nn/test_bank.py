@@ -13,13 +13,12 @@ from mug_sklearn.nn.bank import (
     ShapeletBank,
     dilations,
     first_differences,
-    rooted_shares,
 )
-from mug_sklearn.nn.bank_loops import compiled
+from mug_sklearn.nn.compilation import compiled
 
 WAYS = {
-    "loops": DilatedShapelets.sums_by_loops,
-    "tensors": DilatedShapelets.sums_by_tensors,
+    "loops": DilatedShapelets.features_by_loops,
+    "tensors": DilatedShapelets.features_by_tensors,
 }
 
 
@@ -82,7 +81,7 @@ def test_features_are_their_definition(share, dilation, way):
     scale = DilatedShapelets(1, dilation, 1, 16, differenced=False).double()
     scale.draw(torch.Generator().manual_seed(0))
     scale.calibrate(values, observed, torch.Generator().manual_seed(0))
-    actual = rooted_shares(*WAYS[way](scale, (values, observed)))
+    actual = WAYS[way](scale, (values, observed)).flatten(1)
     for series in range(3):
         expected = slow_features(
             scale, values[series, 0].numpy(), observed[series, 0].numpy()
@@ -142,8 +141,8 @@ def test_thresholds_are_quantiles_of_observed_responses():
     scale = DilatedShapelets(1, 2, 1, 64, differenced=False).double()
     scale.draw(torch.Generator().manual_seed(0))
     scale.calibrate(values, observed, torch.Generator().manual_seed(0))
-    sums, count = scale.sums_by_loops((values, observed))
-    prevalence = (sums[:, 0, 0] / count).mean(dim=0)
+    features = scale.features_by_loops((values, observed))
+    prevalence = features[:, 0, 0].square().mean(dim=0)
     assert prevalence.min() < 0.2
     assert prevalence.max() > 0.8
 
