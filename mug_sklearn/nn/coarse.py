@@ -363,13 +363,14 @@ class ShapeletTransform(nn.Module):
         parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         n_points = pooled.shape[-1]
         square = _products(parts, windows)[..., :n_points].clamp(min=0)
+        # Shapelets that have the same gaps, or none, overlap a window alike.
+        gaps = known[:1] if torch.equal(known, known[:1].expand_as(known)) else known
         seen = windows[:, -known[0].numel() :]
-        common = _products(known, seen)[..., :n_points]
-        enough = 2 * common >= known.sum(dim=(1, 2))[:, None]
-        most = common == common.amax(dim=-1, keepdim=True)
-        countable = torch.where(enough.any(dim=-1, keepdim=True), enough, most)
-        distance = square / common.clamp(min=1)
-        return distance.masked_fill(~countable, torch.inf)
+        common = _products(gaps, seen)[..., :n_points]
+        half = gaps.sum(dim=(1, 2))[:, None] / 2
+        fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
+        penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
+        return square / common.clamp(min=1) + penalty
 
     def _windows(self, series: Tensor) -> Tensor:
         """Every window that starts inside, (n, C, points) -> (n, C * width, aligned).
