@@ -23,6 +23,9 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
     """Tokens of which those that do not count win no maximum: (n, F, d), (n, F)."""
+    # Where all count there is nothing to do; to ask an accelerator is to wait for it.
+    if not torch.is_grad_enabled() and mask.device.type == "cpu" and mask.all():
+        return tokens
     # A sum is vectorised where a mask without the last dimension is not.
     penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -by)
     return tokens + penalty.unsqueeze(-1)

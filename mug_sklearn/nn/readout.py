@@ -48,8 +48,9 @@ class BlockScaling:
         A series far from all others comes to length `weight` at most; one near the
         mean stays near it.
         """
-        # In place where it can be: a pass over memory costs more than its sums.
-        standardised = torch.sub(block.cpu(), self.location).div_(self.scale)
+        # In place: a pass over memory costs more than its sums, and a division both.
+        standardised = block.cpu().to(torch.float64, copy=True)
+        standardised.sub_(self.location).mul_(1 / self.scale)
         length = torch.linalg.vector_norm(standardised, dim=1, keepdim=True)
         square = length.square() + self.typical_square
         return standardised.mul_(self.weight * square.clamp(min=1e-300).rsqrt())
@@ -75,9 +76,14 @@ class Readout:
 
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
-        embedding = _join(self.scalings, blocks).sub_(self.location)
-        if self.axes is not None:
-            embedding = embedding @ self.axes
+        if self.axes is None:
+            return _join(self.scalings, blocks).sub_(self.location).float()
+        # Block by block: to join them would be one more pass over memory.
+        widths = [len(scale.location) for scale in self.scalings.values()]
+        axes = dict(zip(self.scalings, self.axes.split(widths), strict=True))
+        embedding = -(self.location @ self.axes)
+        for name, scale in self.scalings.items():
+            embedding = embedding + scale(blocks[name]) @ axes[name]
         return embedding.float()
 
 
