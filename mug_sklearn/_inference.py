@@ -19,8 +19,10 @@ from .nn.network import MUGNetwork
 
 # Values and series in a batch: what a CPU's caches hold, and what keeps an accelerator
 # busy.
-CPU_BATCH = (2**15, 64)
+CPU_BATCH = (2**16, 256)
 ACCELERATOR_BATCH = (2**19, 512)
+# Fewer series than this are not shared out over threads: a batch costs time of its own.
+LEAST_SHARE = 64
 
 Result = TypeVar("Result")
 
@@ -87,7 +89,6 @@ class Inference:
             What `compute` has given for it.
         """
         rows = np.arange(panel.n_series) if rows is None else rows
-        batches = _Batches(self, panel, rows)
 
         def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
@@ -104,6 +105,7 @@ class Inference:
 
         # One thread a batch: several would round its sums in another order.
         with one_cpu_thread() as n_threads:
+            batches = _Batches(self, panel, rows, n_threads)
             if n_threads == 1 or self.device.type != "cpu":
                 for chosen in batches:
                     yield from results(chosen)
@@ -174,15 +176,19 @@ class _Batches:
     depend on a series alone.
     """
 
-    def __init__(self, inference: Inference, panel: Panel, rows: np.ndarray) -> None:
+    def __init__(
+        self, inference: Inference, panel: Panel, rows: np.ndarray, n_threads: int
+    ) -> None:
         self.inference = inference
         self.panel = panel
         self.patch_length = inference.network.config.patch_length
         n_patches = np.maximum(-(-panel.lengths[rows] // self.patch_length), 1)
         order = np.argsort(-n_patches, kind="stable")
         self.rows, self.n_patches = rows[order], n_patches[order]
-        on_cpu = inference.device.type == "cpu"
-        self.most_values, self.most = CPU_BATCH if on_cpu else ACCELERATOR_BATCH
+        self.most_values, self.most = ACCELERATOR_BATCH
+        if inference.device.type == "cpu":
+            self.most_values, most = CPU_BATCH
+            self.most = min(most, max(LEAST_SHARE, math.ceil(len(rows) / n_threads)))
         self.affordable = self.most
         self.lock = Lock()
 

@@ -58,10 +58,10 @@ def test_an_integer_store(tmp_path):
 
 def test_a_store_is_never_read_whole(monkeypatch):
     monkeypatch.setattr("mug_sklearn._panel.CHUNK_VALUES", 200)
-    store = Store(np.random.default_rng(0).standard_normal((300, 20)))
+    store = Store(np.random.default_rng(0).standard_normal((600, 20)))
     small_mug().fit(store).transform(store)
     # No more than a batch of inference.
-    assert store.most_rows <= 64
+    assert store.most_rows <= 256
 
 
 def test_infinity_deep_inside_a_store_is_refused(array, tmp_path):
