@@ -128,17 +128,18 @@ def _growth(runs: Runs) -> list[str]:
 
 def _peers(runs: Runs) -> list[str]:
     minirocket = {
-        run["size"]: run
+        (run["size"], run["n_series"]): run
         for run in runs.get("bench_peers.test_transform_minirocket", [])
     }
     rows = []
     for run in runs.get("bench_peers.test_transform_mug", []):
-        peer = minirocket.get(run["size"])
+        peer = minirocket.get((run["size"], run["n_series"]))
         if peer is None:
             continue
         rows.append(
             (
                 run["size"],
+                run["n_series"],
                 _time(run, 1 / run["n_series"]),
                 _time(peer, 1 / peer["n_series"]),
                 f"{peer['median'] / run['median']:.2f}",
@@ -146,7 +147,10 @@ def _peers(runs: Runs) -> list[str]:
         )
     if not rows:
         return []
-    header = ("size", "MUG, ms a series", "MiniRocket, ms", "relative rate")
+    header = (
+        *("size", "series"),
+        *("MUG, ms a series", "MiniRocket, ms", "relative rate"),
+    )
     return ["## transform beside MiniRocket", markdown_table(header, rows)]
 
 
