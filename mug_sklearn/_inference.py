@@ -17,7 +17,7 @@ from ._panel import Panel
 from .device import is_out_of_memory, one_cpu_thread
 from .nn.network import MUGNetwork
 
-# Values and series in a batch: what a CPU's caches hold, and what keeps an accelerator
+# Values and series in a batch: more make a CPU no faster, and these keep an accelerator
 # busy.
 CPU_BATCH = (2**16, 256)
 ACCELERATOR_BATCH = (2**19, 512)

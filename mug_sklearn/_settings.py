@@ -4,6 +4,7 @@
 """
 
 import math
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -70,8 +71,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
             f"patch_length={patch_length} is longer than the longest training "
             f"series, which has {n_timepoints} timepoints."
         )
-    n_patches = -(-n_timepoints // patch_length)
-    return MUGConfig(
+    config = MUGConfig(
         granularity=settings.granularity,
         n_channels=n_channels,
         n_timepoints=n_timepoints,
@@ -87,8 +87,8 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
         n_layers=settings.n_layers,
         fine_fusion=settings.fine_fusion,
         fusion=settings.fusion,
-        segment_depth=_segment_depth(n_patches),
     )
+    return replace(config, segment_depth=_segment_depth(config.n_patches))
 
 
 def _segment_depth(n_patches: int) -> int:

@@ -5,16 +5,43 @@ series has the same sums in every batch. The windows and responses of a run stay
 innermost cache, where tensor operations write every step to memory and read it again.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
-from .compilation import compiled
 
 # Timepoints in a run. Its 9 windows and 8 responses take 17 kB in single precision.
 RUN = 256
 # Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
 UNROLLED = 32
+
+Function = TypeVar("Function", bound=Callable)
+
+
+def compiled(function: Function) -> Function:
+    """Compile at first use, and keep the result on disk where there is a place for it.
+
+    Sums may be reordered and products fused; NaN keeps its meaning.
+    """
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract", "nsz"},
+    }
+    before = numba.config.CACHE_DIR
+    try:
+        # Beside the source, numba's own choice, uninstalling would leave it behind.
+        numba.config.CACHE_DIR = before or str(Path.home() / ".cache" / "mug_sklearn")
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that may be written to
+        return numba.njit(**options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 @compiled

@@ -363,8 +363,11 @@ class ShapeletTransform(nn.Module):
         parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         n_points = pooled.shape[-1]
         square = _products(parts, windows)[..., :n_points].clamp(min=0)
-        # Shapelets that have the same gaps, or none, overlap a window alike.
-        gaps = known[:1] if torch.equal(known, known[:1].expand_as(known)) else known
+        # Shapelets that have the same gaps, or none, overlap a window alike; to ask an
+        # accelerator is to wait for it.
+        on_cpu = known.device.type == "cpu"
+        alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
+        gaps = known[:1] if alike else known
         seen = windows[:, -known[0].numel() :]
         common = _products(gaps, seen)[..., :n_points]
         half = gaps.sum(dim=(1, 2))[:, None] / 2

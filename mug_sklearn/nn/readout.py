@@ -76,14 +76,9 @@ class Readout:
 
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
-        if self.axes is None:
-            return _join(self.scalings, blocks).sub_(self.location).float()
-        # Block by block: to join them would be one more pass over memory.
-        widths = [len(scale.location) for scale in self.scalings.values()]
-        axes = dict(zip(self.scalings, self.axes.split(widths), strict=True))
-        embedding = -(self.location @ self.axes)
-        for name, scale in self.scalings.items():
-            embedding = embedding + scale(blocks[name]) @ axes[name]
+        embedding = _join(self.scalings, blocks).sub_(self.location)
+        if self.axes is not None:
+            embedding = embedding @ self.axes
         return embedding.float()
 
 

@@ -14,7 +14,7 @@ from mug_sklearn.nn.bank import (
     dilations,
     first_differences,
 )
-from mug_sklearn.nn.compilation import compiled
+from mug_sklearn.nn.bank_loops import compiled
 
 WAYS = {
     "loops": DilatedShapelets.features_by_loops,
