@@ -14,6 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
+
+# Its functions keep the process group there is at this import, in a default argument.
+# Made later, it would outlive `destroy_process_group`, and its threads the interpreter,
+# which now and then aborts the process at its end.
+import torch.distributed.nn.functional
 from numpy.typing import NDArray
 
 from .. import MUGTransformer

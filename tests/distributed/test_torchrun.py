@@ -84,6 +84,7 @@ def test_every_loss_and_granularity(series, path):
         import numpy as np
         import torch
         import torch.distributed
+        import mug_sklearn.distributed.torchrun
         from mug_sklearn import MUGTransformer
         from mug_sklearn._settings import training_plan
         from mug_sklearn.pretraining.ranks import ProcessGroupRanks, Ranks
@@ -114,8 +115,6 @@ def test_every_loss_and_granularity(series, path):
             outcome.append(runs)
         with open(f"{sys.argv[1]}.{rank}", "w") as file:
             json.dump(outcome, file)
-        # A process that ends while another still talks to it may take that one down.
-        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
         """)
     )
@@ -130,6 +129,40 @@ def test_every_loss_and_granularity(series, path):
         assert len(alone[0]) == 8
         assert first == second
         assert_allclose(first[0], alone[0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_process_group_leaves_no_thread(path):
+    """One that outlives the interpreter may abort the process."""
+    script = path.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        import torch.distributed
+        from mug_sklearn.distributed.torchrun import main
+
+        def threads_of_gloo():
+            names = Path("/proc/self/task").glob("*/comm")
+            return sum("gloo" in name.read_text() for name in names)
+
+        def count_and_destroy():
+            before.append(threads_of_gloo())
+            destroy()
+
+        before = []
+        destroy = torch.distributed.destroy_process_group
+        torch.distributed.destroy_process_group = count_and_destroy
+        assert main(["fit", *sys.argv[1:]]) == 0
+        assert before[0] > 0
+        assert threads_of_gloo() == 0
+        """)
+    )
+    outcome = torchrun(
+        *(str(script), str(path), "--save", str(path.with_name("model"))),
+        *("--parameters", *as_arguments(SETTINGS)),
+    )
+    assert outcome.returncode == 0, outcome.stderr
 
 
 def test_the_environment_alone_starts_nothing(series, monkeypatch):
