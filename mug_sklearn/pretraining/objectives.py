@@ -6,11 +6,14 @@ cluster-wise triplet loss.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..nn.coarse import cluster
 from ..nn.layers import lowered
@@ -19,7 +22,6 @@ from .ranking import spearman_correlation
 INFONCE_TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.5
 RANK_REGULARIZATION = 0.1
-IGNORED = -100
 
 
 def spearman_bce_loss(
@@ -117,22 +119,31 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     """
     # Padding that no series fills must not add levels.
     length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
-    both = torch.stack((first[:, :length], second[:, :length]))  # (2, n, F, d)
     mask = mask[:, :length]
+    # A series' tokens of both views side by side serve both questions without a copy.
+    both = torch.stack((first[:, :length], second[:, :length]), dim=1)  # (n, 2, F, d)
     levels = []
     while True:
-        within = _contrast(both.transpose(0, 1).flatten(1, 2), mask)
-        across = _contrast(both.flatten(0, 1).transpose(0, 1), mask.T)
+        place = torch.arange(2 * mask.shape[1], device=mask.device)
+        within = _counterpart_retrieval(
+            both.flatten(1, 2), mask.repeat(1, 2), place.roll(mask.shape[1])
+        )
+        # Of each series at one time, the first view and then the second.
+        view = torch.arange(2 * len(mask), device=mask.device)
+        across = _counterpart_retrieval(
+            both.flatten(0, 1).transpose(0, 1),
+            mask.T.repeat_interleave(2, dim=1),
+            view ^ 1,
+        )
         levels.append(0.5 * (within + across))
         if mask.shape[1] == 1:
             return torch.stack(levels).mean()
-        merged, mask = _merge_pairs(both.flatten(0, 1), mask)
-        both = merged.unflatten(0, (2, -1))
+        both, mask = _merge_pairs(both, mask)
 
 
-def _merge_pairs(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    # (2n, F, d), (n, F) -> (2n, ceil(F / 2), d), (n, ceil(F / 2))
-    counts = mask.repeat(2, 1)
+def _merge_pairs(both: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    # (n, 2, F, d), (n, F) -> (n, 2, ceil(F / 2), d), (n, ceil(F / 2))
+    tokens, counts = both.flatten(0, 1), mask.repeat_interleave(2, dim=0)
     # By a finite number, so that zero times the result is zero.
     known = lowered(tokens, counts, by=torch.finfo(tokens.dtype).max)
     # As an image of one row; the gradient of a maximum over two takes far longer.
@@ -141,24 +152,60 @@ def _merge_pairs(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     merged = pooled.squeeze(2).transpose(1, 2)
     mask = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=2)
     # A pair without a token that counts becomes 0.
-    return merged * mask.repeat(2, 1).unsqueeze(-1), mask
+    merged = merged * mask.repeat_interleave(2, dim=0).unsqueeze(-1)
+    return merged.unflatten(0, (-1, 2)), mask
 
 
-def _contrast(items: Tensor, mask: Tensor) -> Tensor:
-    """Each of m items retrieves its other view among all 2m - 1 others of its group."""
-    # items: (groups, 2m, d), one view after the other; mask: (groups, m)
-    present = torch.cat((mask, mask), dim=1)
-    logits = items @ items.transpose(1, 2)
-    n_items = items.shape[1]
-    itself = torch.eye(n_items, dtype=torch.bool, device=items.device)
-    # A large finite value: a row without any item then has a defined gradient, 0.
-    logits = logits.masked_fill(itself | ~present.unsqueeze(1), -1e4)
-    other = torch.arange(n_items, device=items.device).roll(n_items // 2)
-    target = torch.where(present, other, IGNORED).flatten()
-    entropy = F.cross_entropy(
-        logits.flatten(end_dim=1), target, ignore_index=IGNORED, reduction="sum"
-    )
-    return entropy / present.sum().clamp(min=1)
+def _counterpart_retrieval(
+    items: Tensor, present: Tensor, counterpart: Tensor
+) -> Tensor:
+    """Each item retrieves its counterpart among all others of its group.
+
+    Parameters
+    ----------
+    items : Tensor of shape (n_groups, m, d)
+    present : bool Tensor of shape (n_groups, m)
+        Equal for an item and its counterpart.
+    counterpart : int Tensor of shape (m,)
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean cross-entropy over the items that are present; 0 if there are none.
+    """
+    entropy: Tensor = _CrossEntropyOfProducts.apply(items, present, counterpart)
+    return entropy
+
+
+class _CrossEntropyOfProducts(torch.autograd.Function):
+    # The matrix of products is symmetric, which automatic differentiation does not
+    # know: by hand the gradient takes one product instead of two, and fewer passes.
+
+    @staticmethod
+    def forward(
+        ctx: Any, items: Tensor, present: Tensor, counterpart: Tensor
+    ) -> Tensor:
+        logits = items @ items.transpose(1, 2)
+        # Finite, so that a row without any item has a gradient.
+        lowest = torch.finfo(items.dtype).min / 2
+        absent = items.new_zeros(present.shape).masked_fill_(~present, lowest)
+        logits += absent.unsqueeze(1)
+        logits.diagonal(dim1=1, dim2=2).fill_(lowest)
+        target = counterpart.expand_as(present).unsqueeze(2)
+        weight = (present.to(items.dtype) / present.sum().clamp(min=1)).unsqueeze(2)
+        entropy = -(logits.log_softmax(dim=2).gather(2, target) * weight).sum()
+        # Not the exponential of the above, which is slow where it underflows.
+        share = logits.softmax(dim=2)
+        gradient = share.scatter_add_(2, target, -torch.ones_like(weight)).mul_(weight)
+        ctx.save_for_backward(items, gradient)
+        return entropy
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        items, gradient = ctx.saved_tensors
+        symmetric = gradient + gradient.transpose(1, 2)
+        return symmetric.mul_(gradients[0]) @ items, None, None
 
 
 def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
@@ -194,10 +241,26 @@ def mean_square_distances(points: Tensor) -> Tensor:
     return (square[:, None] + square - 2 * product).clamp(min=0)
 
 
-def cluster_triplet_loss(
-    distances: Tensor, anchor: int, positives: np.ndarray, negatives: list[np.ndarray]
-) -> Tensor:
-    """ShapeNet's cluster-wise triplet loss of one cluster.
+@dataclass(frozen=True)
+class ClusterTriplet:
+    """One cluster's anchor and what it is compared with, as rows of the embeddings.
+
+    Attributes
+    ----------
+    anchor : int
+    positives : int array of shape (n_positives,)
+        Members of the anchor's cluster.
+    negatives : list of int arrays of shape (n_negatives_k,)
+        Members of each other cluster.
+    """
+
+    anchor: int
+    positives: np.ndarray
+    negatives: list[np.ndarray]
+
+
+def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> Tensor:
+    """ShapeNet's cluster-wise triplet loss, averaged over the clusters.
 
     ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, with
     ``D_ap`` and ``D_an`` the mean distance of the anchor from the positives and from
@@ -208,12 +271,8 @@ def cluster_triplet_loss(
     ----------
     distances : Tensor of shape (n, n)
         Between all embeddings, from `mean_square_distances`.
-    anchor : int
-        Row of the anchor.
-    positives : int array of shape (n_positives,)
-        Rows of members of the anchor's cluster.
-    negatives : list of int arrays of shape (n_negatives_k,)
-        Rows of members of each other cluster.
+    triplets : list of ClusterTriplet
+        At least one.
 
     Returns
     -------
@@ -225,27 +284,37 @@ def cluster_triplet_loss(
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
     values = distances.detach().cpu().numpy()
-    groups = (positives, *negatives)
-    pairs = [(anchor, member) for group in groups for member in group]
-    pairs += [_farthest_pair(values, group) for group in groups]
-    # All at once: the gradient of each choice is as large as the matrix.
-    rows, columns = np.array(pairs).T
-    sizes = [len(positives), sum(map(len, negatives)), 1, len(negatives)]
-    near, far, spread, other_spreads = distances[rows, columns].split(sizes)
-    ratio = torch.log1p(near.mean()) - torch.log1p(far.mean())
-    return ratio + spread[0] + other_spreads.mean()
+    # Pairs of rows, and which mean each belongs to: four for each cluster. Taken out
+    # all at once, as the gradient of each choice is as large as the matrix.
+    pairs: list[tuple[int, int]] = []
+    sizes: list[int] = []
+    for triplet in triplets:
+        negatives = np.concatenate(triplet.negatives)
+        for compared in (triplet.positives, negatives):
+            pairs += [(triplet.anchor, member) for member in compared]
+        for groups in ([triplet.positives], triplet.negatives):
+            pairs += [_farthest_pair(values, group) for group in groups]
+        sizes += [len(triplet.positives), len(negatives), 1, len(triplet.negatives)]
+    rows, columns = torch.from_numpy(np.array(pairs).T).to(distances.device)
+    size = torch.tensor(sizes, device=distances.device)
+    belongs = torch.arange(len(sizes), device=distances.device).repeat_interleave(size)
+    total = distances.new_zeros(len(sizes)).index_add(
+        0, belongs, distances[rows, columns]
+    )
+    near, far, spread, other_spreads = (total / size).unflatten(0, (-1, 4)).unbind(1)
+    return (near.log1p() - far.log1p() + spread + other_spreads).mean()
 
 
 def _farthest_pair(distances: np.ndarray, members: np.ndarray) -> tuple[int, int]:
-    among = distances[np.ix_(members, members)]
-    row, column = np.unravel_index(among.argmax(), among.shape)
+    among = distances[members[:, None], members]
+    row, column = divmod(int(among.argmax()), len(members))
     return int(members[row]), int(members[column])
 
 
 def segment_cluster_loss(
     embeddings: Tensor, n_clusters: int, rng: np.random.Generator
 ) -> Tensor:
-    """Cluster segment embeddings and average the cluster-wise triplet loss.
+    """Cluster segment embeddings and take the cluster-wise triplet loss.
 
     k-means splits the embeddings; in each cluster the member nearest the centroid is
     the anchor, the ``min(50, size // 5 + 1)`` next nearest are its positives and as
@@ -265,23 +334,21 @@ def segment_cluster_loss(
         0 where no two clusters with two members exist.
     """
     clusters = _nearest_first(embeddings, n_clusters, rng)
-    distances = mean_square_distances(embeddings)
-    losses = []
+    triplets = []
     for index, members in enumerate(clusters):
-        if len(members) < 2:
-            continue
         n_positives = min(50, len(members) // 5 + 1)
-        others = [
+        others = clusters[:index] + clusters[index + 1 :]
+        if len(members) < 2 or not others:
+            continue
+        negatives = [
             rng.choice(other, min(n_positives, len(other)), replace=False)
-            for position, other in enumerate(clusters)
-            if position != index
+            for other in others
         ]
-        if others:
-            positives = members[1 : 1 + n_positives]
-            losses.append(
-                cluster_triplet_loss(distances, int(members[0]), positives, others)
-            )
-    return torch.stack(losses).mean() if losses else embeddings.sum() * 0.0
+        positives = members[1 : 1 + n_positives]
+        triplets.append(ClusterTriplet(int(members[0]), positives, negatives))
+    if not triplets:
+        return embeddings.sum() * 0.0
+    return cluster_triplet_loss(mean_square_distances(embeddings), triplets)
 
 
 def _nearest_first(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
@@ -96,9 +97,7 @@ def soft_rank(values: Tensor, regularization: float = 1.0) -> Tensor:
 
 def standardise_rows(values: Tensor) -> Tensor:
     """Centre each row and divide it by its standard deviation; constant rows give 0."""
-    centred = values - values.mean(dim=1, keepdim=True)
-    variance = centred.square().mean(dim=1, keepdim=True)
-    return centred * torch.rsqrt(variance + 1e-12)
+    return F.layer_norm(values, values.shape[1:], eps=1e-12)
 
 
 def spearman_correlation(
@@ -132,7 +131,7 @@ def spearman_correlation(
     >>> spearman_correlation(query, key, regularization=0.01).round(decimals=3)
     tensor([[ 1., -1.]])
     """
-    ranked_queries = soft_rank(standardise_rows(queries), regularization)
-    ranked_keys = soft_rank(standardise_rows(keys), regularization)
-    similarity = standardise_rows(ranked_queries) @ standardise_rows(ranked_keys).T
-    return similarity / queries.shape[1]
+    rows = standardise_rows(torch.cat((queries, keys)))
+    ranked = standardise_rows(soft_rank(rows, regularization))
+    ranked_queries, ranked_keys = ranked.split((len(queries), len(keys)))
+    return ranked_queries @ ranked_keys.T / queries.shape[1]

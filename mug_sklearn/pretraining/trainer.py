@@ -293,7 +293,8 @@ class Trainer:
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.ranks.size).backward()
         self.ranks.sum_gradients(self.network)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
+        parameters = self.optimizer.param_groups[0]["params"]
+        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP)
         self.optimizer.step()
 
 
@@ -306,9 +307,13 @@ def _token_retrieval(coarse: Segments) -> Tensor:
 
 def _cluster_triplet(coarse: Segments, rng: np.random.Generator) -> Tensor:
     """ShapeNet's loss for each segment length on its own, averaged."""
-    losses = []
-    for scale in coarse.scale.unique():
-        of_scale = coarse.scale == scale
-        embeddings = coarse.tokens[:, of_scale][coarse.mask[:, of_scale]]
-        losses.append(segment_cluster_loss(embeddings, SEGMENT_CLUSTERS, rng))
+    n_segments = coarse.scale.unique_consecutive(return_counts=True)[1].tolist()
+    losses = [
+        segment_cluster_loss(tokens[mask], SEGMENT_CLUSTERS, rng)
+        for tokens, mask in zip(
+            coarse.tokens.split(n_segments, dim=1),
+            coarse.mask.split(n_segments, dim=1),
+            strict=True,
+        )
+    ]
     return torch.stack(losses).mean()

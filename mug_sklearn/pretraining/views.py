@@ -68,16 +68,16 @@ def geometric_mask(
     leave = 1.0 / mean_length
     enter = leave * masked_share / (1.0 - masked_share)
     draws = torch.rand((length, n, channels), generator=generator)
+    draws = draws.permute(1, 2, 0).contiguous()
     # With one uniform draw u a step, every state moves to "masked" if u < enter, every
     # state moves to "unmasked" if u >= 1 - leave, and keeps its state in between:
     # so the state is decided by the last draw that was not in between.
-    decided = (draws < enter) | (draws >= 1.0 - leave)
     becomes_masked = draws < enter
-    becomes_masked[0] = draws[0] < masked_share
-    decided[0] = True
-    step = torch.arange(length)[:, None, None].expand_as(draws)
-    last_decision = torch.where(decided, step, 0).cummax(dim=0).values
-    return becomes_masked.gather(0, last_decision).permute(1, 2, 0).contiguous()
+    decided = becomes_masked | (draws >= 1.0 - leave)
+    becomes_masked[..., 0] = draws[..., 0] < masked_share
+    decided[..., 0] = True
+    last_decision = (decided * torch.arange(length)).cummax(dim=-1).values
+    return becomes_masked.gather(-1, last_decision)
 
 
 def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ from mug_sklearn.pretraining.objectives import (
     INFONCE_TEMPERATURE,
     RANK_REGULARIZATION,
     TRIPLET_MARGIN,
+    ClusterTriplet,
     cluster_triplet_loss,
     infonce_loss,
     mean_square_distances,
@@ -141,18 +142,35 @@ def test_cluster_triplet_is_its_equation():
     def loss(points):
         distances = mean_square_distances(points)
         negatives = [np.arange(4, 9), np.arange(9, 11)]
-        return cluster_triplet_loss(distances, 0, np.arange(1, 4), negatives)
+        triplet = ClusterTriplet(0, np.arange(1, 4), negatives)
+        return cluster_triplet_loss(distances, [triplet])
 
     assert loss(points).item() == pytest.approx(expected, rel=1e-9)
     assert torch.autograd.gradcheck(loss, points.requires_grad_())
 
 
+def test_cluster_triplets_are_averaged():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(12, 3, generator=generator).double()
+    distances = mean_square_distances(points)
+    clusters = [np.arange(0, 3), np.arange(3, 7), np.arange(7, 12)]
+    triplets = [
+        ClusterTriplet(
+            own[0], own[1:], [other for other in clusters if other is not own]
+        )
+        for own in clusters
+    ]
+    each = [cluster_triplet_loss(distances, [triplet]).item() for triplet in triplets]
+    together = cluster_triplet_loss(distances, triplets).item()
+    assert together == pytest.approx(np.mean(each), rel=1e-12)
+
+
 def test_collapse_is_no_optimum_of_the_cluster_triplet():
     place = torch.tensor([0.0, 3.0, -3.0]).repeat_interleave(3)
+    negatives = [np.arange(3, 6), np.arange(6, 9)]
+    triplet = ClusterTriplet(0, np.arange(1, 3), negatives)
     apart, collapsed = (
-        cluster_triplet_loss(
-            mean_square_distances(points), 0, np.arange(1, 3), [[3, 4, 5], [6, 7, 8]]
-        )
+        cluster_triplet_loss(mean_square_distances(points), [triplet])
         for points in (place[:, None], torch.zeros(9, 1))
     )
     assert apart < collapsed
@@ -224,11 +242,14 @@ def slow_token_retrieval(first, second, mask):
 @pytest.mark.parametrize("length", [1, 2, 5, 8])
 def test_token_retrieval_is_its_definition(length):
     generator = torch.Generator().manual_seed(length)
-    first, second = torch.randn(2, 3, length, 4, generator=generator).double()
+    views = torch.randn(2, 3, length, 4, generator=generator).double().requires_grad_()
     mask = torch.rand(3, length, generator=generator) < 0.8
     mask[0] = True
-    actual = token_retrieval_loss(first, second, mask)
-    torch.testing.assert_close(actual, slow_token_retrieval(first, second, mask))
+    outcome = []
+    for function in (token_retrieval_loss, slow_token_retrieval):
+        loss = function(*views, mask)
+        outcome.append((loss, *torch.autograd.grad(3.0 * loss, views)))
+    torch.testing.assert_close(*outcome)
 
 
 def test_token_retrieval_of_nothing_is_zero_with_a_gradient():
