@@ -138,7 +138,7 @@ class Segments:
     tokens : Tensor of shape (n, S, d)
     mask : bool Tensor of shape (n, S)
     scale : int Tensor of shape (S,)
-        Index of the segment length that a token belongs to.
+        Index of the segment length that a token belongs to, ascending.
     spans : int Tensor of shape (S, 2)
         First timepoint of a segment, and the one after its last.
     features : Tensor of shape (n, P, n_features)

@@ -124,16 +124,17 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     both = torch.stack((first[:, :length], second[:, :length]), dim=1)  # (n, 2, F, d)
     levels = []
     while True:
+        # All times of the first view, then all of the second.
         place = torch.arange(2 * mask.shape[1], device=mask.device)
         within = _counterpart_retrieval(
             both.flatten(1, 2), mask.repeat(1, 2), place.roll(mask.shape[1])
         )
-        # Of each series at one time, the first view and then the second.
-        view = torch.arange(2 * len(mask), device=mask.device)
+        # Of each series the first view, then the second.
+        place = torch.arange(2 * len(mask), device=mask.device)
         across = _counterpart_retrieval(
             both.flatten(0, 1).transpose(0, 1),
             mask.T.repeat_interleave(2, dim=1),
-            view ^ 1,
+            place ^ 1,
         )
         levels.append(0.5 * (within + across))
         if mask.shape[1] == 1:
@@ -186,7 +187,8 @@ class _CrossEntropyOfProducts(torch.autograd.Function):
         ctx: Any, items: Tensor, present: Tensor, counterpart: Tensor
     ) -> Tensor:
         logits = items @ items.transpose(1, 2)
-        # Finite, so that a row without any item has a gradient.
+        # Finite, as an absent item weighs 0 and 0 times infinity is not 0; half the
+        # lowest, so that it stays finite with a product added.
         lowest = torch.finfo(items.dtype).min / 2
         absent = items.new_zeros(present.shape).masked_fill_(~present, lowest)
         logits += absent.unsqueeze(1)
@@ -196,15 +198,16 @@ class _CrossEntropyOfProducts(torch.autograd.Function):
         entropy = -(logits.log_softmax(dim=2).gather(2, target) * weight).sum()
         # Not the exponential of the above, which is slow where it underflows.
         share = logits.softmax(dim=2)
-        gradient = share.scatter_add_(2, target, -torch.ones_like(weight)).mul_(weight)
-        ctx.save_for_backward(items, gradient)
+        # By the logits: weight times (share, less 1 at the counterpart).
+        by_logits = share.scatter_add_(2, target, -torch.ones_like(weight)).mul_(weight)
+        ctx.save_for_backward(items, by_logits)
         return entropy
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        items, gradient = ctx.saved_tensors
-        symmetric = gradient + gradient.transpose(1, 2)
+        items, by_logits = ctx.saved_tensors
+        symmetric = by_logits + by_logits.transpose(1, 2)
         return symmetric.mul_(gradients[0]) @ items, None, None
 
 
@@ -284,24 +287,23 @@ def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> T
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
     values = distances.detach().cpu().numpy()
-    # Pairs of rows, and which mean each belongs to: four for each cluster. Taken out
-    # all at once, as the gradient of each choice is as large as the matrix.
+    # Pairs of rows, and how many make each of a cluster's four means. Taken out all at
+    # once, as the gradient of each choice is as large as the matrix.
     pairs: list[tuple[int, int]] = []
     sizes: list[int] = []
     for triplet in triplets:
-        negatives = np.concatenate(triplet.negatives)
-        for compared in (triplet.positives, negatives):
-            pairs += [(triplet.anchor, member) for member in compared]
-        for groups in ([triplet.positives], triplet.negatives):
-            pairs += [_farthest_pair(values, group) for group in groups]
-        sizes += [len(triplet.positives), len(negatives), 1, len(triplet.negatives)]
+        groups = [triplet.positives, *triplet.negatives]
+        pairs += [(triplet.anchor, member) for group in groups for member in group]
+        pairs += [_farthest_pair(values, group) for group in groups]
+        n_negatives = sum(map(len, triplet.negatives))
+        sizes += [len(triplet.positives), n_negatives, 1, len(triplet.negatives)]
     rows, columns = torch.from_numpy(np.array(pairs).T).to(distances.device)
-    size = torch.tensor(sizes, device=distances.device)
-    belongs = torch.arange(len(sizes), device=distances.device).repeat_interleave(size)
-    total = distances.new_zeros(len(sizes)).index_add(
-        0, belongs, distances[rows, columns]
+    means = torch.segment_reduce(
+        distances[rows, columns],
+        "mean",
+        lengths=torch.tensor(sizes, device=distances.device),
     )
-    near, far, spread, other_spreads = (total / size).unflatten(0, (-1, 4)).unbind(1)
+    near, far, spread, other_spreads = means.unflatten(0, (-1, 4)).unbind(1)
     return (near.log1p() - far.log1p() + spread + other_spreads).mean()
 
 
@@ -324,14 +326,14 @@ def segment_cluster_loss(
     ----------
     embeddings : Tensor of shape (n_segments, d)
     n_clusters : int
-        At least 2; fewer are used where there are fewer segments.
+        At least 2; fewer are used where there are fewer distinct segments.
     rng : numpy Generator
         Draws the initial centroids and the negatives.
 
     Returns
     -------
     Tensor, scalar
-        0 where no two clusters with two members exist.
+        0 with fewer than ``2 * n_clusters`` segments, or where all fall in one cluster.
     """
     clusters = _nearest_first(embeddings, n_clusters, rng)
     triplets = []

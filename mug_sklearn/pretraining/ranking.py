@@ -22,22 +22,19 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
     the pooled blocks inside their rows, and only the blocks are taken from the
     result, so the shift costs no precision in the values.
 
-    Returns the index of the block of each entry, numbered over all rows.
+    Returns the sizes of the blocks, in order over all rows.
     """
     span = float(targets.max() - targets.min()) + 1.0
     shift = 2.0 * span * np.arange(len(targets), dtype=np.float64)
     flat = (targets - shift[:, None]).reshape(-1)
     starts = isotonic_regression(flat, increasing=False).blocks
-    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    return np.diff(starts)
 
 
-def _block_mean(values: Tensor, block: Tensor) -> Tensor:
+def _block_mean(values: Tensor, sizes: Tensor) -> Tensor:
     """Replace each value by the mean of its block."""
-    n_blocks = int(block[-1]) + 1
-    flat = values.reshape(-1)
-    total = flat.new_zeros(n_blocks).index_add_(0, block, flat)
-    size = flat.new_zeros(n_blocks).index_add_(0, block, torch.ones_like(flat))
-    return (total / size)[block].reshape(values.shape)
+    means = torch.segment_reduce(values.reshape(-1), "mean", lengths=sizes)
+    return means.repeat_interleave(sizes).reshape(values.shape)
 
 
 class _PermutahedronProjection(torch.autograd.Function):
@@ -48,17 +45,17 @@ class _PermutahedronProjection(torch.autograd.Function):
         size = values.shape[1]
         ranks = torch.arange(size, 0, -1, dtype=values.dtype, device=values.device)
         excess = ordered - ranks
-        block_of = _pool_adjacent_violators(excess.detach().double().cpu().numpy())
-        block = torch.from_numpy(block_of).to(values.device)
-        projected = ordered - _block_mean(excess, block)
-        ctx.save_for_backward(order, block)
+        pooled = _pool_adjacent_violators(excess.detach().double().cpu().numpy())
+        sizes = torch.from_numpy(pooled).to(values.device)
+        projected = ordered - _block_mean(excess, sizes)
+        ctx.save_for_backward(order, sizes)
         return torch.empty_like(values).scatter_(1, order, projected)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        order, block = ctx.saved_tensors
+        order, sizes = ctx.saved_tensors
         ordered = gradients[0].gather(1, order)
-        through = ordered - _block_mean(ordered, block)
+        through = ordered - _block_mean(ordered, sizes)
         return torch.empty_like(through).scatter_(1, order, through)
 
 

@@ -150,8 +150,10 @@ class Trainer:
         self.read_batch = read_batch
         self.plan = plan
         self.device = device
+        # Once: to walk through the modules takes longer than to clip.
+        self._parameters = list(network.parameters())
         self.optimizer = torch.optim.AdamW(
-            network.parameters(),
+            self._parameters,
             lr=plan.learning_rate,
             weight_decay=WEIGHT_DECAY,
             fused=True,
@@ -293,8 +295,7 @@ class Trainer:
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.ranks.size).backward()
         self.ranks.sum_gradients(self.network)
-        parameters = self.optimizer.param_groups[0]["params"]
-        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP)
+        torch.nn.utils.clip_grad_norm_(self._parameters, GRADIENT_CLIP)
         self.optimizer.step()
 
 

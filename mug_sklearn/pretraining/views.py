@@ -67,6 +67,7 @@ def geometric_mask(
     n, channels, length = shape
     leave = 1.0 / mean_length
     enter = leave * masked_share / (1.0 - masked_share)
+    # Drawn timepoint by timepoint, so that a seed keeps its masks.
     draws = torch.rand((length, n, channels), generator=generator)
     draws = draws.permute(1, 2, 0).contiguous()
     # With one uniform draw u a step, every state moves to "masked" if u < enter, every
