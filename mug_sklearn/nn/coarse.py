@@ -154,6 +154,12 @@ class Segments:
     features: Tensor
     feature_mask: Tensor
 
+    def by_scale(self) -> list[tuple[Tensor, Tensor]]:
+        """Tokens and mask of the segments of each length."""
+        n_segments = self.scale.unique_consecutive(return_counts=True)[1].tolist()
+        tokens = self.tokens.split(n_segments, dim=1)
+        return list(zip(tokens, self.mask.split(n_segments, dim=1), strict=True))
+
 
 class CoarseEncoder(nn.Module):
     """ShapeNet: embeds segments of several lengths.

@@ -28,7 +28,9 @@ def discover_shapelets(
     rng : numpy Generator
     """
     segments = network.coarse(values, observed)
-    for index, transform in enumerate(network.shapelets):
+    # Segment lengths that have no shapelets come last.
+    of_scales = zip(network.shapelets, segments.by_scale(), strict=False)
+    for transform, (tokens, _) in of_scales:
         assert isinstance(transform, ShapeletTransform)
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
         candidates = mask.flatten().nonzero().squeeze(1).cpu().numpy()
@@ -37,9 +39,9 @@ def discover_shapelets(
         rows = torch.from_numpy(candidates).to(values.device)
         segment_values = cut_values.flatten(end_dim=1)[rows]  # (candidates, C, width)
         segment_observed = cut_observed.flatten(end_dim=1)[rows]
-        tokens = segments.tokens[:, segments.scale == index].flatten(end_dim=1)[rows]
+        embeddings = tokens.flatten(end_dim=1)[rows]
         wanted = len(transform.values)
-        best = select_shapelets(tokens.cpu().numpy(), wanted, rng)
+        best = select_shapelets(embeddings.cpu().numpy(), wanted, rng)
         # A panel with fewer segments than shapelets repeats them.
         chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])

@@ -122,6 +122,8 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     mask = mask[:, :length]
     # A series' tokens of both views side by side serve both questions without a copy.
     both = torch.stack((first[:, :length], second[:, :length]), dim=1)  # (n, 2, F, d)
+    # Of each series the first view, then the second.
+    other_view = torch.arange(2 * len(mask), device=mask.device) ^ 1
     levels = []
     while True:
         # All times of the first view, then all of the second.
@@ -129,12 +131,10 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
         within = _counterpart_retrieval(
             both.flatten(1, 2), mask.repeat(1, 2), place.roll(mask.shape[1])
         )
-        # Of each series the first view, then the second.
-        place = torch.arange(2 * len(mask), device=mask.device)
         across = _counterpart_retrieval(
             both.flatten(0, 1).transpose(0, 1),
             mask.T.repeat_interleave(2, dim=1),
-            place ^ 1,
+            other_view,
         )
         levels.append(0.5 * (within + across))
         if mask.shape[1] == 1:

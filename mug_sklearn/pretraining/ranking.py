@@ -34,7 +34,9 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
 def _block_mean(values: Tensor, sizes: Tensor) -> Tensor:
     """Replace each value by the mean of its block."""
     means = torch.segment_reduce(values.reshape(-1), "mean", lengths=sizes)
-    return means.repeat_interleave(sizes).reshape(values.shape)
+    # To count them is to wait for an accelerator.
+    repeated = means.repeat_interleave(sizes, output_size=values.numel())
+    return repeated.reshape(values.shape)
 
 
 class _PermutahedronProjection(torch.autograd.Function):

@@ -40,7 +40,7 @@ class Ranks:
         """
         return tensor
 
-    def sum_gradients(self, network: nn.Module) -> None:
+    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Add up the gradients of all processes, in place."""
 
 
@@ -66,9 +66,9 @@ class ProcessGroupRanks(Ranks):
         whole = self.sum(empty.index_copy(0, rows, own))
         return whole > 0.5 if is_mask else whole
 
-    def sum_gradients(self, network: nn.Module) -> None:
+    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
         """As in `Ranks`."""
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         torch.distributed.all_reduce(flat)
         parts = flat.split([gradient.numel() for gradient in gradients])

@@ -294,7 +294,7 @@ class Trainer:
         self.optimizer.zero_grad()
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.ranks.size).backward()
-        self.ranks.sum_gradients(self.network)
+        self.ranks.sum_gradients(self._parameters)
         torch.nn.utils.clip_grad_norm_(self._parameters, GRADIENT_CLIP)
         self.optimizer.step()
 
@@ -308,13 +308,8 @@ def _token_retrieval(coarse: Segments) -> Tensor:
 
 def _cluster_triplet(coarse: Segments, rng: np.random.Generator) -> Tensor:
     """ShapeNet's loss for each segment length on its own, averaged."""
-    n_segments = coarse.scale.unique_consecutive(return_counts=True)[1].tolist()
     losses = [
         segment_cluster_loss(tokens[mask], SEGMENT_CLUSTERS, rng)
-        for tokens, mask in zip(
-            coarse.tokens.split(n_segments, dim=1),
-            coarse.mask.split(n_segments, dim=1),
-            strict=True,
-        )
+        for tokens, mask in coarse.by_scale()
     ]
     return torch.stack(losses).mean()
