@@ -15,7 +15,7 @@ from .runner import run_benchmark
 _EPILOG = "\n".join(
     [
         "methods:",
-        *(f"  {name:24}{method.description}" for name, method in METHODS.items()),
+        *(f"  {name:30}{method.description}" for name, method in METHODS.items()),
         f"\nclassifiers: {', '.join(CLASSIFIERS)}",
         "\nthe report on what was run:\n"
         "  python -m mug_sklearn benchmark report RESULTS.csv",

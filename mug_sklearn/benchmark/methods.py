@@ -211,11 +211,36 @@ METHODS: dict[str, Method] = {
     "mug-no-token-retrieval": _ablation(
         "no hierarchical retrieval", token_retrieval_weight=0.0
     ),
-    "mug-cross": _ablation("the paper's readout", readout="cross"),
     "mug-infonce": _ablation("InfoNCE as loss", loss="infonce"),
     "mug-triplet": _ablation("triplet loss", loss="triplet"),
     "mug-concat": _ablation("granularities joined by concatenation", fusion="concat"),
     "mug-maxpool": _ablation("timestamps merged by maximum", fine_fusion="max"),
+    # the same under the paper's readout, which sees nothing else
+    "mug-cross": _ablation("the paper's readout", readout="cross"),
+    "mug-cross-untrained": _ablation(
+        "the paper's readout, no training", readout="cross", max_epochs=0
+    ),
+    "mug-cross-no-token-retrieval": _ablation(
+        "the paper's readout, no hierarchical retrieval",
+        readout="cross",
+        token_retrieval_weight=0.0,
+    ),
+    "mug-cross-infonce": _ablation(
+        "the paper's readout, InfoNCE as loss", readout="cross", loss="infonce"
+    ),
+    "mug-cross-triplet": _ablation(
+        "the paper's readout, triplet loss", readout="cross", loss="triplet"
+    ),
+    "mug-cross-concat": _ablation(
+        "the paper's readout, granularities joined by concatenation",
+        readout="cross",
+        fusion="concat",
+    ),
+    "mug-cross-maxpool": _ablation(
+        "the paper's readout, timestamps merged by maximum",
+        readout="cross",
+        fine_fusion="max",
+    ),
     # peers
     "raw": Method(_raw, "the values themselves", is_random=False),
     "catch22": Method(
