@@ -12,10 +12,11 @@ from .protocol import CLASSIFIERS
 from .report import write_report
 from .runner import run_benchmark
 
+_WIDTH = max(map(len, METHODS)) + 2
 _EPILOG = "\n".join(
     [
         "methods:",
-        *(f"  {name:30}{method.description}" for name, method in METHODS.items()),
+        *(f"  {name:{_WIDTH}}{method.description}" for name, method in METHODS.items()),
         f"\nclassifiers: {', '.join(CLASSIFIERS)}",
         "\nthe report on what was run:\n"
         "  python -m mug_sklearn benchmark report RESULTS.csv",

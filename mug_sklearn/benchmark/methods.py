@@ -195,6 +195,19 @@ def _distance_peer(distance: str, description: str) -> Method:
     )
 
 
+# What is changed under each of the two readouts: description and parameters.
+_CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "untrained": ("no training", {"max_epochs": 0}),
+    "no-token-retrieval": (
+        "no hierarchical retrieval",
+        {"token_retrieval_weight": 0.0},
+    ),
+    "infonce": ("InfoNCE as loss", {"loss": "infonce"}),
+    "triplet": ("triplet loss", {"loss": "triplet"}),
+    "concat": ("granularities joined by concatenation", {"fusion": "concat"}),
+    "maxpool": ("timestamps merged by maximum", {"fine_fusion": "max"}),
+}
+
 METHODS: dict[str, Method] = {
     "mug": Method(_mug, "MUGTransformer as it comes"),
     # its granularities
@@ -205,42 +218,20 @@ METHODS: dict[str, Method] = {
         granularity="coarse",
         n_random_shapelets=0,
     ),
-    # what training, the bank and each choice of the paper contribute
-    "mug-untrained": _ablation("no training", max_epochs=0),
+    # what the bank, training and each choice of the paper contribute
     "mug-no-bank": _ablation("no random shapelets", n_random_shapelets=0),
-    "mug-no-token-retrieval": _ablation(
-        "no hierarchical retrieval", token_retrieval_weight=0.0
-    ),
-    "mug-infonce": _ablation("InfoNCE as loss", loss="infonce"),
-    "mug-triplet": _ablation("triplet loss", loss="triplet"),
-    "mug-concat": _ablation("granularities joined by concatenation", fusion="concat"),
-    "mug-maxpool": _ablation("timestamps merged by maximum", fine_fusion="max"),
+    **{
+        f"mug-{name}": _ablation(description, **parameters)
+        for name, (description, parameters) in _CHANGES.items()
+    },
     # the same under the paper's readout, which sees nothing else
     "mug-cross": _ablation("the paper's readout", readout="cross"),
-    "mug-cross-untrained": _ablation(
-        "the paper's readout, no training", readout="cross", max_epochs=0
-    ),
-    "mug-cross-no-token-retrieval": _ablation(
-        "the paper's readout, no hierarchical retrieval",
-        readout="cross",
-        token_retrieval_weight=0.0,
-    ),
-    "mug-cross-infonce": _ablation(
-        "the paper's readout, InfoNCE as loss", readout="cross", loss="infonce"
-    ),
-    "mug-cross-triplet": _ablation(
-        "the paper's readout, triplet loss", readout="cross", loss="triplet"
-    ),
-    "mug-cross-concat": _ablation(
-        "the paper's readout, granularities joined by concatenation",
-        readout="cross",
-        fusion="concat",
-    ),
-    "mug-cross-maxpool": _ablation(
-        "the paper's readout, timestamps merged by maximum",
-        readout="cross",
-        fine_fusion="max",
-    ),
+    **{
+        f"mug-cross-{name}": _ablation(
+            f"the paper's readout, {description}", readout="cross", **parameters
+        )
+        for name, (description, parameters) in _CHANGES.items()
+    },
     # peers
     "raw": Method(_raw, "the values themselves", is_random=False),
     "catch22": Method(
