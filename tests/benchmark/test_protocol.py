@@ -8,6 +8,7 @@ from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
+from mug_sklearn.benchmark import protocol
 from mug_sklearn.benchmark.protocol import CLASSIFIERS, GRID, GridSearchedSVC
 
 
@@ -59,6 +60,19 @@ def test_a_class_smaller_than_the_folds_is_no_obstacle():
 def test_a_constant_embedding_is_no_obstacle():
     y = np.arange(60) % 2
     assert GridSearchedSVC().fit(np.zeros((60, 2)), y).score(np.zeros((60, 2)), y) > 0
+
+
+def test_of_too_many_series_it_sees_a_stratified_draw(monkeypatch):
+    monkeypatch.setattr(protocol, "MOST_SERIES", 100)
+    X, y = make_classification(201, 12, n_informative=6, weights=[0.8], random_state=0)
+    y[0] = 2  # a class of one series
+    model = GridSearchedSVC().fit(X, y)
+    drawn = [np.abs(X - row).sum(axis=1).argmin() for row in model._training]
+    assert len(set(drawn)) == 100
+    share = np.bincount(y, minlength=3) / len(y) * 100
+    assert (np.abs(np.bincount(y[drawn], minlength=3) - share) <= 1).all()
+    again = GridSearchedSVC().fit(X, y).predict(X)
+    np.testing.assert_array_equal(model.predict(X), again)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
