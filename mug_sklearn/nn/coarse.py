@@ -200,8 +200,8 @@ class CoarseEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
-        seen = torch.cat((values, observed.to(values.dtype)), dim=1)
-        features = self.encoder(patches(seen, self.patch_length))
+        cut = patches((values, observed.to(values.dtype)), self.patch_length)
+        features = self.encoder(cut)
         feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)

@@ -4,7 +4,7 @@ Shape letters used in this package: n series, C channels, T timepoints, F fine t
 S segments (coarse tokens), d = d_model. A token mask is True where a token counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -47,11 +47,24 @@ def require_one_token(mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), mask, first)
 
 
-def patches(series: Tensor, patch_length: int) -> Tensor:
-    """Cut series into patches side by side: (n, C, T) -> (n, F, C * patch_length)."""
-    missing = -series.shape[-1] % patch_length
-    padded = F.pad(series, (0, missing)).unflatten(-1, (-1, patch_length))
-    return padded.transpose(1, 2).flatten(start_dim=2)
+def patches(parts: Sequence[Tensor], patch_length: int) -> Tensor:
+    """Cut series into patches, all channels of a patch side by side.
+
+    Parameters
+    ----------
+    parts : sequence of Tensor of shape (n, C_i, T)
+        Some channels each.
+    patch_length : int
+
+    Returns
+    -------
+    Tensor of shape (n, F, sum of C_i * patch_length)
+    """
+    missing = -parts[0].shape[-1] % patch_length
+    # Padding by nothing copies all the same.
+    padded = [F.pad(part, (0, missing)) if missing else part for part in parts]
+    cut = [part.unflatten(-1, (-1, patch_length)).transpose(1, 2) for part in padded]
+    return torch.cat(cut, dim=2).flatten(start_dim=2)
 
 
 def observed_patches(observed: Tensor, patch_length: int) -> Tensor:
@@ -113,22 +126,39 @@ class MaskedBatchNorm(nn.Module):
 class TokenLinear(nn.Linear):
     """Linear map of each token of a batch, (n, F, inputs) -> (n, F, outputs).
 
-    Out of training it is one product a series: in a product over the whole batch, how a
-    row is rounded may depend on where it lies and on how many there are.
+    Out of training it is one product a series: see `linear_by_series`.
     """
 
     def forward(self, tokens: Tensor) -> Tensor:
         # On an accelerator the libraries promise nothing for products of one shape.
         if self.training or tokens.device.type != "cpu":
             return super().forward(tokens)
-        n, n_tokens, _ = tokens.shape
-        widths = (self.in_features, self.out_features)
-        if any(n_tokens * width % ALIGNED for width in widths):
-            tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
-        # Of a transposed matrix each series' product would copy the whole.
-        weight = self.weight.T.contiguous().expand(n, -1, -1)
-        # What comes next may round differently where there are gaps in memory.
-        return torch.baddbmm(self.bias, tokens, weight)[:, :n_tokens].contiguous()
+        return linear_by_series(tokens, self.weight, self.bias)
+
+
+def linear_by_series(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Linear map of each token, one product a series.
+
+    In a product over the whole batch, how a row is rounded may depend on where it lies
+    and on how many there are.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (n, F, inputs)
+    weight : Tensor of shape (outputs, inputs)
+    bias : Tensor of shape (outputs,)
+
+    Returns
+    -------
+    Tensor of shape (n, F, outputs)
+    """
+    n, n_tokens, _ = tokens.shape
+    if any(n_tokens * width % ALIGNED for width in weight.shape):
+        tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
+    # Of a transposed matrix each series' product would copy the whole.
+    transposed = weight.T.contiguous().expand(n, -1, -1)
+    # What comes next may round differently where there are gaps in memory.
+    return torch.baddbmm(bias, tokens, transposed)[:, :n_tokens].contiguous()
 
 
 class Attention(nn.Module):

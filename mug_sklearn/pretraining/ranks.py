@@ -22,6 +22,10 @@ class Ranks:
         """The sum over all processes, on each of them; gradients flow through it."""
         return tensor
 
+    def take(self, tensor: Tensor, rows: Tensor) -> Tensor:
+        """The rows of a whole batch that this process encodes."""
+        return tensor
+
     def gather(self, tensor: Tensor, rows: Tensor, n_rows: int) -> Tensor:
         """Put together what each process has computed for its rows.
 
@@ -55,6 +59,10 @@ class ProcessGroupRanks(Ranks):
         """As in `Ranks`."""
         summed: Tensor = _SumOverProcesses.apply(tensor)
         return summed
+
+    def take(self, tensor: Tensor, rows: Tensor) -> Tensor:
+        """As in `Ranks`."""
+        return tensor[rows]
 
     def gather(self, tensor: Tensor, rows: Tensor, n_rows: int) -> Tensor:
         """As in `Ranks`."""

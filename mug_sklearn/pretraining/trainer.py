@@ -233,12 +233,15 @@ class Trainer:
         plan = self.plan
         n_views = len(views.values)
         own = self._own_rows(n_views)
-        values, hidden = views.values[own], views.hidden[own]
+        values, observed, hidden = (
+            self.ranks.take(part, own)
+            for part in (views.values, views.observed, views.hidden)
+        )
         predicted = None
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=plan.half_precision
         ):
-            tokens = self._forward(values, views.observed[own], hidden)
+            tokens = self._forward(values, observed, hidden)
             if tokens.fine is not None:
                 predicted = self.network.fine.reconstruct(tokens.fine, values.shape[-1])
 

@@ -16,7 +16,12 @@ from mug_sklearn.nn.coarse import (
     select_shapelets,
     shapelet_utility,
 )
-from mug_sklearn.nn.convolution import CausalConv, SeriesEncoder, receptive_field
+from mug_sklearn.nn.convolution import (
+    WIDE,
+    CausalConv,
+    SeriesEncoder,
+    receptive_field,
+)
 
 
 def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
@@ -93,7 +98,7 @@ def test_a_series_without_values_has_one_segment():
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
-    ("n_inputs", "n_outputs"), [(3, 4), (16, 4), (3, 16), (16, 32)]
+    ("n_inputs", "n_outputs"), [(3, 4), (16, 4), (3, 16), (16, 32), (WIDE, 4)]
 )
 @pytest.mark.parametrize("dilation", [1, 2, 5, 12])
 def test_causal_convolution_is_torchs(dilation, n_inputs, n_outputs, training):
@@ -111,12 +116,16 @@ def test_causal_convolution_is_torchs(dilation, n_inputs, n_outputs, training):
 
 
 @pytest.mark.parametrize("n_points", [1, 3, 50])
-@pytest.mark.parametrize("width", [5, 16, 64])
+@pytest.mark.parametrize(
+    ("n_inputs", "n_outputs"), [(5, 5), (16, 16), (64, 64), (WIDE, 64), (WIDE + 1, 5)]
+)
 @pytest.mark.parametrize("dilation", [1, 8])
-def test_a_convolution_rounds_alike_in_every_batch(n_points, width, dilation):
+def test_a_convolution_rounds_alike_in_every_batch(
+    n_points, n_inputs, n_outputs, dilation
+):
     generator = torch.Generator().manual_seed(0)
-    layer = CausalConv(width, width, dilation).eval()
-    one = torch.randn(1, n_points, width, generator=generator)
+    layer = CausalConv(n_inputs, n_outputs, dilation).eval()
+    one = torch.randn(1, n_points, n_inputs, generator=generator)
     with torch.inference_mode():
         alone = layer(one)
         for series in layer(one.repeat(33, 1, 1)):

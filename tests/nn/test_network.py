@@ -68,14 +68,14 @@ def test_tokens_are_patches(batch):
 def test_a_patch_holds_its_own_timepoints():
     series = torch.arange(14.0).reshape(1, 2, 7)
     expected = [[0, 1, 2, 7, 8, 9], [3, 4, 5, 10, 11, 12], [6, 0, 0, 13, 0, 0]]
-    assert patches(series, 3)[0].tolist() == expected
+    assert patches([series], 3)[0].tolist() == expected
 
 
 def test_reconstruction_puts_patches_back_in_place():
     encoder = FineEncoder(2, 3, 3, 8, 2, 1, 16)
     encoder.head = torch.nn.Identity()
     series = torch.arange(14.0).reshape(1, 2, 7)
-    assert torch.equal(encoder.reconstruct(patches(series, 3), 7), series)
+    assert torch.equal(encoder.reconstruct(patches([series], 3), 7), series)
 
 
 def test_hidden_values_are_not_seen(batch):
