@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ALIGNED, TokenLinear, linear_by_series
+from .layers import ALIGNED, TokenLinear, token_linear
 
 # Inputs from which three copies of a signal cost more than to shift its products.
 WIDE = 512
@@ -27,25 +27,27 @@ class CausalConv(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         # (N, points, inputs) -> (N, points, outputs)
-        weight, bias = self.taps.weight, self.taps.bias
-        by_series = not self.training and signal.device.type == "cpu"
         if signal.shape[2] >= WIDE:
-            # (outputs, 3 * inputs) -> (3 * outputs, inputs)
-            weights = weight.unflatten(1, (3, -1)).transpose(0, 1).flatten(0, 1)
-            linear = linear_by_series if by_series else F.linear
-            products = linear(signal, weights, bias.new_zeros(len(weights)))
-            late = [tap.chunk(3, dim=2) for tap in self._taps(products)]
-            return late[0][0] + late[1][1] + late[2][2] + bias
+            return self._of_wide(signal)
         taps = self._taps(signal)
-        aligned = signal.shape[2] % ALIGNED == len(bias) % ALIGNED == 0
-        if not by_series or not aligned:
+        aligned = signal.shape[2] % ALIGNED == len(self.taps.bias) % ALIGNED == 0
+        if self.training or signal.device.type != "cpu" or not aligned:
             return self.taps(torch.cat(taps, dim=-1))
-        weights = weight.T.contiguous().unflatten(0, (3, 1, -1))
+        weights = self.taps.weight.T.contiguous().unflatten(0, (3, 1, -1))
         weights = weights.expand(-1, len(signal), -1, -1)
-        output = torch.baddbmm(bias, taps[0], weights[0])
-        for tap, tap_weight in zip(taps[1:], weights[1:], strict=True):
-            output.baddbmm_(tap, tap_weight)
+        output = torch.baddbmm(self.taps.bias, taps[0], weights[0])
+        for tap, weight in zip(taps[1:], weights[1:], strict=True):
+            output.baddbmm_(tap, weight)
         return output
+
+    def _of_wide(self, signal: Tensor) -> Tensor:
+        bias = self.taps.bias
+        # (outputs, 3 * inputs) -> (3 * outputs, inputs)
+        weights = self.taps.weight.unflatten(1, (3, -1)).transpose(0, 1).flatten(0, 1)
+        none = bias.new_zeros(len(weights))
+        products = token_linear(signal, weights, none, self.training)
+        late = [tap.chunk(3, dim=2) for tap in self._taps(products)]
+        return late[0][0] + late[1][1] + late[2][2] + bias
 
     def _taps(self, signal: Tensor) -> list[Tensor]:
         """The signal two dilations late, one and none; before it there are zeros."""

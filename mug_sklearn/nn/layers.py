@@ -124,34 +124,34 @@ class MaskedBatchNorm(nn.Module):
 
 
 class TokenLinear(nn.Linear):
-    """Linear map of each token of a batch, (n, F, inputs) -> (n, F, outputs).
-
-    Out of training it is one product a series: see `linear_by_series`.
-    """
+    """Layer of `token_linear`: (n, F, inputs) -> (n, F, outputs)."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        # On an accelerator the libraries promise nothing for products of one shape.
-        if self.training or tokens.device.type != "cpu":
-            return super().forward(tokens)
-        return linear_by_series(tokens, self.weight, self.bias)
+        return token_linear(tokens, self.weight, self.bias, self.training)
 
 
-def linear_by_series(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Linear map of each token, one product a series.
+def token_linear(
+    tokens: Tensor, weight: Tensor, bias: Tensor, training: bool
+) -> Tensor:
+    """Linear map of each token of a batch.
 
-    In a product over the whole batch, how a row is rounded may depend on where it lies
-    and on how many there are.
+    Out of training it is one product a series: in a product over the whole batch, how a
+    row is rounded may depend on where it lies and on how many there are.
 
     Parameters
     ----------
     tokens : Tensor of shape (n, F, inputs)
     weight : Tensor of shape (outputs, inputs)
     bias : Tensor of shape (outputs,)
+    training : bool
 
     Returns
     -------
     Tensor of shape (n, F, outputs)
     """
+    # On an accelerator the libraries promise nothing for products of one shape.
+    if training or tokens.device.type != "cpu":
+        return F.linear(tokens, weight, bias)
     n, n_tokens, _ = tokens.shape
     if any(n_tokens * width % ALIGNED for width in weight.shape):
         tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
