@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock, local
+from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -50,6 +53,14 @@ def trains_in_half_precision(device: torch.device, precision: str) -> bool:
     return precision == "bfloat16"
 
 
+def double_precision_device(device: torch.device) -> torch.device:
+    """Where to compute in double precision what is on `device`.
+
+    That is the CPU where a device, such as Apple's or some of Intel's, may lack it.
+    """
+    return device if device.type in {"cpu", "cuda"} else torch.device("cpu")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that the memory of a device, or the CPU's, ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -76,16 +87,24 @@ class _Inside:
     this_thread = local()
     n_in_all = 0
     n_threads_outside = 1
+    blas_outside: Any = None
     lock = Lock()
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    # Once, as to look through all loaded libraries takes longer than a small batch.
+    return ThreadpoolController()
 
 
 @contextmanager
 def one_cpu_thread() -> Iterator[int]:
-    """Compute on one CPU thread inside, and restore the setting afterwards.
+    """Compute on one CPU thread inside, and restore the settings afterwards.
 
     Sums over several threads round in an order that depends on their number. Training
     amplifies that, so a fit would depend on how many threads a process happens to
-    have, such as inside a parallel grid search.
+    have, such as inside a parallel grid search. So it is one for torch, and one for
+    the products of numpy and of scipy, whose threads get in each other's way.
 
     Yields
     ------
@@ -99,6 +118,7 @@ def one_cpu_thread() -> Iterator[int]:
     with _Inside.lock:
         if _Inside.n_in_all == 0:
             _Inside.n_threads_outside = torch.get_num_threads()
+            _Inside.blas_outside = _thread_pools().limit(limits=1, user_api="blas")
         _Inside.n_in_all += 1
         torch.set_num_threads(1)
     _Inside.this_thread.inside = True
@@ -108,4 +128,6 @@ def one_cpu_thread() -> Iterator[int]:
         _Inside.this_thread.inside = False
         with _Inside.lock:
             _Inside.n_in_all -= 1
+            if _Inside.n_in_all == 0:
+                _Inside.blas_outside.restore_original_limits()
             torch.set_num_threads(_Inside.n_threads_outside)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mug_sklearn.device import one_cpu_thread
 
@@ -36,6 +37,18 @@ def test_the_setting_is_back_after_an_error():
     with pytest.raises(KeyError), one_cpu_thread():
         raise KeyError
     assert torch.get_num_threads() == 3
+
+
+def blas_threads():
+    """Threads that numpy's and scipy's products may use."""
+    return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+
+def test_products_of_numpy_and_scipy_have_one_thread_too():
+    with threadpool_limits(2, user_api="blas"):
+        with one_cpu_thread(), one_cpu_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
 
 
 @pytest.mark.usefixtures("three_threads")
