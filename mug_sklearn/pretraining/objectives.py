@@ -17,11 +17,14 @@ from torch.autograd.function import once_differentiable
 
 from ..nn.coarse import cluster
 from ..nn.layers import lowered
-from .ranking import spearman_correlation
+from .ranking import segment_means, spearman_correlation
 
 INFONCE_TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.5
 RANK_REGULARIZATION = 0.1
+# Segments from which distances are taken of those alone that a loss compares, some
+# hundreds, since those of all pairs cost more than all else of a large batch.
+MANY_SEGMENTS = 1024
 
 
 def spearman_bce_loss(
@@ -261,6 +264,18 @@ class ClusterTriplet:
     positives: np.ndarray
     negatives: list[np.ndarray]
 
+    def rows(self) -> np.ndarray:
+        """All that are compared."""
+        return np.concatenate([[self.anchor], self.positives, *self.negatives])
+
+    def renumbered(self, chosen: np.ndarray) -> "ClusterTriplet":
+        """The same among chosen rows of the embeddings, which ascend."""
+        return ClusterTriplet(
+            int(np.searchsorted(chosen, self.anchor)),
+            np.searchsorted(chosen, self.positives),
+            [np.searchsorted(chosen, group) for group in self.negatives],
+        )
+
 
 def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> Tensor:
     """ShapeNet's cluster-wise triplet loss, averaged over the clusters.
@@ -298,10 +313,8 @@ def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> T
         n_negatives = sum(map(len, triplet.negatives))
         sizes += [len(triplet.positives), n_negatives, 1, len(triplet.negatives)]
     rows, columns = torch.from_numpy(np.array(pairs).T).to(distances.device)
-    means = torch.segment_reduce(
-        distances[rows, columns],
-        "mean",
-        lengths=torch.tensor(sizes, device=distances.device),
+    means = segment_means(
+        distances[rows, columns], torch.tensor(sizes, device=distances.device)
     )
     near, far, spread, other_spreads = means.unflatten(0, (-1, 4)).unbind(1)
     return (near.log1p() - far.log1p() + spread + other_spreads).mean()
@@ -350,6 +363,10 @@ def segment_cluster_loss(
         triplets.append(ClusterTriplet(int(members[0]), positives, negatives))
     if not triplets:
         return embeddings.sum() * 0.0
+    if len(embeddings) > MANY_SEGMENTS:
+        compared = np.unique(np.concatenate([t.rows() for t in triplets]))
+        triplets = [t.renumbered(compared) for t in triplets]
+        embeddings = embeddings[torch.from_numpy(compared).to(embeddings.device)]
     return cluster_triplet_loss(mean_square_distances(embeddings), triplets)
 
 
@@ -357,7 +374,7 @@ def _nearest_first(
     embeddings: Tensor, n_clusters: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Non-empty k-means clusters as index arrays, nearest to the centroid first."""
-    points = embeddings.detach().double().cpu().numpy()
+    points = embeddings.detach().cpu().double().numpy()
     if len(points) < 2 * n_clusters:
         return []
     label, distance = cluster(points, n_clusters, n_iter=5, rng=rng)

@@ -31,9 +31,16 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
     return np.diff(starts)
 
 
+def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
+    """Means of consecutive segments of `values`, (n,), of the given sizes."""
+    if values.device.type == "mps":  # Apple's devices have no such reduction
+        return segment_means(values.cpu(), sizes.cpu()).to(values.device)
+    return torch.segment_reduce(values, "mean", lengths=sizes)
+
+
 def _block_mean(values: Tensor, sizes: Tensor) -> Tensor:
     """Replace each value by the mean of its block."""
-    means = torch.segment_reduce(values.reshape(-1), "mean", lengths=sizes)
+    means = segment_means(values.reshape(-1), sizes)
     # To count them is to wait for an accelerator.
     repeated = means.repeat_interleave(sizes, output_size=values.numel())
     return repeated.reshape(values.shape)
@@ -47,7 +54,7 @@ class _PermutahedronProjection(torch.autograd.Function):
         size = values.shape[1]
         ranks = torch.arange(size, 0, -1, dtype=values.dtype, device=values.device)
         excess = ordered - ranks
-        pooled = _pool_adjacent_violators(excess.detach().double().cpu().numpy())
+        pooled = _pool_adjacent_violators(excess.detach().cpu().double().numpy())
         sizes = torch.from_numpy(pooled).to(values.device)
         projected = ordered - _block_mean(excess, sizes)
         ctx.save_for_backward(order, sizes)

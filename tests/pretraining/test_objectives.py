@@ -184,6 +184,18 @@ def test_segment_clusters_pull_together_and_push_apart():
     assert tight < loose
 
 
+def test_many_segments_cost_what_few_do(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    segments = torch.randn(200, 4, generator=generator).double().requires_grad_()
+    outcome = []
+    for many in (200, 199):
+        monkeypatch.setattr("mug_sklearn.pretraining.objectives.MANY_SEGMENTS", many)
+        loss = segment_cluster_loss(segments, 4, np.random.default_rng(0))
+        outcome.append((loss, *torch.autograd.grad(loss, segments)))
+    for among_all, among_compared in zip(*outcome, strict=True):
+        torch.testing.assert_close(among_all, among_compared)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n_segments", [0, 1, 3])
 def test_too_few_segments_cost_nothing(n_segments):
