@@ -282,12 +282,13 @@ class DilatedShapelets(nn.Module):
         """
         start, stop, step = places.start, places.stop, places.step
         taps = range(0, self.dilation * PATTERN_LENGTH, self.dilation)
-        windows, present = (
-            torch.stack([x[..., start + t : stop + t : step] for t in taps], dim=2)
-            for x in (signal, seen)
+        cut, seen_cut = (
+            [x[..., start + t : stop + t : step] for t in taps] for x in (signal, seen)
         )
+        windows, present = torch.stack(cut, dim=2), torch.stack(seen_cut, dim=2)
         n_present = present.sum(dim=2, keepdim=True).clamp(min=1)
-        mean = windows.sum(dim=2, keepdim=True) / n_present
+        # Tap by tap, as the loops add them up: rounding decides comparisons.
+        mean = sum(cut[1:], start=cut[0]).unsqueeze(2) / n_present
         known = present[:, :, PATTERN_LENGTH // 2] > 0
         return F.hardshrink((windows - mean) * present, FLAT), known
 
