@@ -37,7 +37,7 @@ from ._panel import (
     series_from_list,
 )
 from ._settings import check_combinations, network_config, training_plan
-from .device import one_cpu_thread, resolve_device
+from .device import double_precision_device, one_cpu_thread, resolve_device
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
@@ -530,7 +530,7 @@ class MUGTransformer(
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
             blocks = self.network_.pooled_blocks(values, observed)
-            return self.readout_(blocks).numpy()
+            return self.readout_(blocks).cpu().numpy()
 
         for rows, embedded in self._inference().map_batches(embed, panel):
             embedding[rows] = embedded
@@ -580,6 +580,7 @@ class MUGTransformer(
         """
         check_is_fitted(self)
         self._place(self.network_, resolve_device(device))
+        self._place_readout(self.readout_)
         return self
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -807,6 +808,9 @@ class MUGTransformer(
     def _place(self, network: MUGNetwork, device: torch.device) -> None:
         self.network_, self.device_ = network.to(device), str(device)
 
+    def _place_readout(self, readout: Readout) -> None:
+        self.readout_ = readout.to(double_precision_device(torch.device(self.device_)))
+
     def _inference(self) -> Inference:
         return Inference(
             self.network_,
@@ -921,7 +925,7 @@ class MUGTransformer(
             device = torch.device("cpu")
         network = network_from_arrays(self.config_, state["network_"])
         self._place(network, device)
-        self.readout_ = readout_from_arrays(state["readout_"])
+        self._place_readout(readout_from_arrays(state["readout_"]))
         if "_reservoir" in state:
             self._reservoir = Reservoir(**state["_reservoir"])
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from ._inference import Inference, warn_of_memory
 from ._panel import Panel
-from .device import is_out_of_memory
+from .device import double_precision_device, is_out_of_memory
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
 from .persistence import optimizer_to_arrays, restore_optimizer
@@ -143,10 +143,10 @@ class Course:
                 gathered.setdefault(name, []).append(block)
         if readout == "cross":
             gathered = {"multi": gathered["multi"]}
-        back = torch.from_numpy(np.argsort(np.concatenate(order)))
+        device = double_precision_device(self.device)
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
         blocks = {
-            name: torch.cat(parts)[back.to(parts[0].device)]
-            for name, parts in gathered.items()
+            name: torch.cat(parts).to(device)[back] for name, parts in gathered.items()
         }
         return fit_readout(blocks, embedding_dim)
 

@@ -71,15 +71,15 @@ def readout_to_arrays(readout: Readout) -> dict[str, Any]:
     return {
         "scalings": {
             name: {
-                "location": scaling.location.numpy().copy(),
-                "scale": scaling.scale.numpy().copy(),
+                "location": scaling.location.cpu().numpy().copy(),
+                "scale": scaling.scale.cpu().numpy().copy(),
                 "typical_square": scaling.typical_square,
                 "weight": scaling.weight,
             }
             for name, scaling in readout.scalings.items()
         },
-        "location": readout.location.numpy().copy(),
-        "axes": None if readout.axes is None else readout.axes.numpy().copy(),
+        "location": readout.location.cpu().numpy().copy(),
+        "axes": None if readout.axes is None else readout.axes.cpu().numpy().copy(),
     }
 
 

@@ -8,7 +8,7 @@ changes nothing, where it would blow up the noise of minor principal axes.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,16 +49,22 @@ class BlockScaling:
         mean stays near it.
         """
         # In place: a pass over memory costs more than its sums, and a division both.
-        standardised = block.cpu().to(torch.float64, copy=True)
+        # Moved first: not every device knows the precision.
+        standardised = block.to(self.location.device).to(torch.float64, copy=True)
         standardised.sub_(self.location).mul_(1 / self.scale)
         length = torch.linalg.vector_norm(standardised, dim=1, keepdim=True)
         square = length.square() + self.typical_square
         return standardised.mul_(self.weight * square.clamp(min=1e-300).rsqrt())
 
+    def to(self, device: torch.device) -> "BlockScaling":
+        """The same on a device that knows double precision."""
+        location, scale = self.location.to(device), self.scale.to(device)
+        return replace(self, location=location, scale=scale)
+
 
 @dataclass(frozen=True)
 class Readout:
-    """Fitted map from pooled blocks to the embedding, on the CPU.
+    """Fitted map from pooled blocks to the embedding.
 
     Attributes
     ----------
@@ -81,6 +87,14 @@ class Readout:
             embedding = embedding @ self.axes
         return embedding.float()
 
+    def to(self, device: torch.device) -> "Readout":
+        """The same on a device that knows double precision."""
+        return Readout(
+            {name: scaling.to(device) for name, scaling in self.scalings.items()},
+            self.location.to(device),
+            None if self.axes is None else self.axes.to(device),
+        )
+
 
 def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout:
     """Fit the readout on the pooled blocks of training series.
@@ -88,6 +102,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     Parameters
     ----------
     blocks : dict of str to Tensor of shape (n, width)
+        On a device that knows double precision, where the readout will be, too.
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
         the scaled blocks themselves.
@@ -104,11 +119,12 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     if embedding_dim is None:
         return Readout(scalings, location, None)
     axes, variance = _principal_axes(joined - location, embedding_dim)
-    return Readout(scalings, location, axes @ variance_evening_rotation(variance))
+    rotation = variance_evening_rotation(variance.cpu()).to(axes.device)
+    return Readout(scalings, location, axes @ rotation)
 
 
 def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
-    values = block.cpu().double()
+    values = block.double()
     location = values.mean(dim=0)
     deviation = values.std(dim=0, correction=0)
     # Few series make noisy deviations: pull them towards the block's typical one.
@@ -147,7 +163,7 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
     axes = axes / axes.norm(dim=0).clamp(min=1e-300)
     # An axis has no sign of its own: let its largest entry be positive.
     largest = axes.abs().argmax(dim=0)
-    axes = axes * axes[largest, torch.arange(kept)].sign()
+    axes = axes * axes.gather(0, largest.unsqueeze(0)).sign()
     stretch = torch.where(real, variance.clamp(min=1e-300) ** -WHITENING, 0.0)
     stretched = variance.clamp(min=0) * stretch.square()
     mean_variance = stretched.mean()

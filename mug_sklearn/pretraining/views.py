@@ -1,6 +1,7 @@
 """Augmented views of a batch, and the masks of the masked-value pretext task.
 
-Every function draws from the generator that it is given and leaves its input alone.
+Every function draws from the generator that it is given, on the generator's device,
+where its input must be, and leaves its input alone.
 Ours: the paper does not say how its two views come about.
 """
 
@@ -68,7 +69,8 @@ def geometric_mask(
     leave = 1.0 / mean_length
     enter = leave * masked_share / (1.0 - masked_share)
     # Drawn timepoint by timepoint, so that a seed keeps its masks.
-    draws = torch.rand((length, n, channels), generator=generator)
+    device = generator.device
+    draws = torch.rand((length, n, channels), generator=generator, device=device)
     draws = draws.permute(1, 2, 0).contiguous()
     # With one uniform draw u a step, every state moves to "masked" if u < enter, every
     # state moves to "unmasked" if u >= 1 - leave, and keeps its state in between:
@@ -77,7 +79,8 @@ def geometric_mask(
     decided = becomes_masked | (draws >= 1.0 - leave)
     becomes_masked[..., 0] = draws[..., 0] < masked_share
     decided[..., 0] = True
-    last_decision = (decided * torch.arange(length)).cummax(dim=-1).values
+    time = torch.arange(length, device=device)
+    last_decision = (decided * time).cummax(dim=-1).values
     return becomes_masked.gather(-1, last_decision)
 
 
@@ -92,12 +95,14 @@ def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) ->
     bool Tensor of shape (n, 1, n_timepoints)
         True inside the window.
     """
-    keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * torch.rand(
-        len(lengths), generator=generator
+    device = generator.device
+    draw, place = (
+        torch.rand(len(lengths), generator=generator, device=device) for _ in range(2)
     )
+    keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * draw
     width = (keep * lengths).ceil()
-    start = (torch.rand(len(lengths), generator=generator) * (lengths - width)).floor()
-    time = torch.arange(n_timepoints)
+    start = (place * (lengths - width)).floor()
+    time = torch.arange(n_timepoints, device=device)
     inside = (time >= start[:, None]) & (time < (start + width)[:, None])
     return inside[:, None, :]
 
@@ -121,8 +126,10 @@ def augmented_view(
     View
     """
     n, channels, length = values.shape
-    scale = 1.0 + SCALING * torch.randn((n, channels, 1), generator=generator)
-    jitter = JITTER * torch.randn(values.shape, generator=generator)
+    device = generator.device
+    scaling = torch.randn((n, channels, 1), generator=generator, device=device)
+    noise = torch.randn(values.shape, generator=generator, device=device)
+    scale, jitter = 1.0 + SCALING * scaling, JITTER * noise
     kept = observed & crop_mask(lengths, length, generator)
     hidden = kept & geometric_mask((n, channels, length), generator)
     return View((values * scale + jitter) * kept, kept, hidden)
