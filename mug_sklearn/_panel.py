@@ -114,11 +114,13 @@ class Panel:
         self._channels_seen = np.zeros(self.n_channels, dtype=bool)
         self._largest = np.zeros(self.n_channels)
         for values in self._chunks():
-            lengths.append(_observed_lengths(values))
             known = ~np.isnan(values)
+            lengths.append(_observed_lengths(known))
             self._channels_seen |= known.any(axis=(0, 2))
-            magnitude = np.abs(np.where(known, values, 0.0)).max(axis=(0, 2))
-            self._largest = np.maximum(self._largest, magnitude)
+            # These pass over NaN.
+            for extreme in (np.fmax.reduce, np.fmin.reduce):
+                magnitude = np.abs(extreme(values, axis=(0, 2)))
+                self._largest = np.fmax(self._largest, magnitude)
         self.lengths = np.concatenate(lengths)
         self.n_timepoints = max(1, int(self.lengths.max()))
 
@@ -201,13 +203,16 @@ class Panel:
         lengths = self.lengths[indices]
         longest = max(1, int(lengths.max(initial=0)))
         raw = self._padded(indices, longest)
-        if width is not None:
-            missing = ((0, 0), (0, 0), (0, width - longest))
-            raw = np.pad(raw, missing, constant_values=np.nan)
-        observed = ~np.isnan(raw)
-        standardised = (raw - location[:, None]) / scale[:, None]
-        standardised = np.clip(standardised, -STANDARDISED_LIMIT, STANDARDISED_LIMIT)
-        values = np.where(observed, standardised, 0.0).astype(np.float32)
+        missing = np.isnan(raw)
+        # In place, since fresh memory costs more than what is computed.
+        raw -= location[:, None]
+        raw /= scale[:, None]
+        np.clip(raw, -STANDARDISED_LIMIT, STANDARDISED_LIMIT, out=raw)
+        raw[missing] = 0.0
+        shape = (*raw.shape[:2], longest if width is None else width)
+        values, observed = np.zeros(shape, np.float32), np.zeros(shape, bool)
+        values[:, :, :longest] = raw
+        np.logical_not(missing, out=observed[:, :, :longest])
         return Batch(values, observed, lengths)
 
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
@@ -219,6 +224,7 @@ class Panel:
         ]
 
     def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:
+        """Copies of some series, cut or padded with NaN to so many timepoints."""
         if isinstance(self.series, np.ndarray):
             return np.asarray(self.series[indices, :, :width], dtype=np.float64)
         if isinstance(self.series, StoredSeries):
@@ -286,10 +292,10 @@ class Reservoir:
         return Reservoir(kept, self.n_seen + panel.n_series)
 
 
-def _observed_lengths(values: np.ndarray) -> np.ndarray:
-    known = (~np.isnan(values)).any(axis=1)  # (n, T)
+def _observed_lengths(observed: np.ndarray) -> np.ndarray:
+    known = np.asarray(observed.any(axis=1))  # (n, C, T) -> (n, T)
     reversed_first = known[:, ::-1].argmax(axis=1)
-    return np.where(known.any(axis=1), values.shape[2] - reversed_first, 0)
+    return np.where(known.any(axis=1), known.shape[1] - reversed_first, 0)
 
 
 def is_list_of_series(X: Any) -> bool:
