@@ -20,7 +20,7 @@ from .nn.network import MUGNetwork
 # Values and series in a batch: more make a CPU no faster, and these keep an accelerator
 # busy.
 CPU_BATCH = (2**16, 256)
-ACCELERATOR_BATCH = (2**19, 512)
+ACCELERATOR_BATCH = (2**21, 2048)
 # Fewer series than this are not shared out over threads: a batch costs time of its own.
 LEAST_SHARE = 64
 

@@ -1,11 +1,17 @@
 """Small panels and a small estimator shared by the tests."""
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mug_sklearn import MUGTransformer
+
+if not torch.cuda.is_available():
+    # Triton reads it when it is imported, which nothing does before.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 SMALL: dict[str, Any] = {
     "n_shapelets": 6,

@@ -122,7 +122,7 @@ def test_to_is_repeatable(panel):
 def test_cuda_agrees_with_the_cpu(panel):
     mug = small_mug().fit(panel)
     expected = mug.transform(panel)
-    assert_allclose(mug.to("cuda").transform(panel), expected, atol=1e-3)
+    assert_allclose(mug.to("cuda").transform(panel), expected, atol=1e-5)
     loaded = pickle.loads(pickle.dumps(mug))
     assert_allclose(loaded.to("cpu").transform(panel), expected, atol=1e-5)
     assert np.isfinite(small_mug(device="cuda").fit_transform(panel)).all()

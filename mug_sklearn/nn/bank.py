@@ -10,6 +10,7 @@ left to the discovered shapelets: among so many patterns it only added noise.
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import torch
@@ -92,12 +93,11 @@ class ShapeletBank(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width)."""
-        on_cpu = values.device.type == "cpu"
-        way = (
-            DilatedShapelets.features_by_loops
-            if on_cpu
-            else DilatedShapelets.features_by_tensors
-        )
+        way = DilatedShapelets.features_by_tensors
+        if values.device.type == "cpu":
+            way = DilatedShapelets.features_by_loops
+        elif values.device.type == "cuda" and _kernel_runs():
+            way = DilatedShapelets.features_by_kernel
         pooled = (way(*pair) for pair in self._represented(values, observed))
         return torch.cat([features.flatten(1) for features in pooled], dim=1)
 
@@ -109,6 +109,18 @@ class ShapeletBank(nn.Module):
         for scale in self.scales:
             assert isinstance(scale, DilatedShapelets)
             yield scale, differences if scale.differenced else (values, observed)
+
+
+@cache
+def _kernel_runs() -> bool:
+    """Whether triton is there and can compile for the GPU; it needs a C compiler."""
+    try:
+        scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).to("cuda")
+        values = torch.zeros((1, 1, PATTERN_LENGTH), device="cuda")
+        scale.features_by_kernel((values, values > 0))
+    except Exception:  # whatever it lacks, tensors give the same, more slowly
+        return False
+    return True
 
 
 class DilatedShapelets(nn.Module):
@@ -212,7 +224,7 @@ class DilatedShapelets(nn.Module):
 
     def features_by_tensors(self, series: Representation) -> Tensor:
         """The same on any device."""
-        signal, seen = self._mixed(*series)
+        signal, seen = self._mixed(*series, in_order=True)
         n, n_mixes, _ = signal.shape
         n_timepoints = series[0].shape[-1]
         sums = signal.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
@@ -230,6 +242,15 @@ class DilatedShapelets(nn.Module):
             count += known.sum(dim=2)
         return rooted_shares(sums, count)
 
+    def features_by_kernel(self, series: Representation) -> Tensor:
+        """The same on a GPU that triton knows, in single precision."""
+        # Here, since not everyone has a GPU, and with it triton.
+        from .bank_kernel import pool_matches
+
+        signal, seen = self._mixed(*series, in_order=True)
+        sums = pool_matches(signal, seen, self.patterns, self.thresholds, self.dilation)
+        return rooted_shares(sums, seen.sum(dim=2))
+
     def _response_values(self, n_signals: int) -> int:
         """Responses to compute at once, for each of the mixed signals of a batch."""
         on_cpu = self.patterns.device.type == "cpu"
@@ -243,8 +264,17 @@ class DilatedShapelets(nn.Module):
         for start in range(0, self.patterns.shape[1], size):
             yield slice(start, start + size)
 
-    def _mixed(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixed(
+        self, values: Tensor, observed: Tensor, in_order: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """The mixed signals and where they are observed, with zeros around both.
+
+        Parameters
+        ----------
+        values, observed : Tensor of shape (n, C, T)
+        in_order : bool, default=False
+            Add up the channels of a mix one by one, as the loops do: with equal
+            rounding all comparisons come out alike.
 
         Returns
         -------
@@ -252,12 +282,26 @@ class DilatedShapelets(nn.Module):
             `seen` is 1 where a channel of the mix is observed, else 0.
         """
         weight = observed.to(values.dtype)
+        signal, seen = values * weight, weight
+        if values.shape[1] > 1:  # one channel is its own mix
+            mix = self._mixed_in_order if in_order else self._mixed_by_products
+            signal = mix(signal)
+            channels = (self.mixing != 0).to(values.dtype)
+            n_seen = torch.einsum("mc,nct->nmt", channels, weight)
+            seen = (n_seen > 0).to(values.dtype)
         reach = self.dilation * (PATTERN_LENGTH // 2)
-        signal = torch.einsum("mc,nct->nmt", self.mixing, values * weight)
-        channels = (self.mixing != 0).to(values.dtype)
-        n_seen = torch.einsum("mc,nct->nmt", channels, weight)
-        seen = (n_seen > 0).to(values.dtype)
         return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
+
+    def _mixed_by_products(self, values: Tensor) -> Tensor:
+        return torch.einsum("mc,nct->nmt", self.mixing, values)
+
+    def _mixed_in_order(self, values: Tensor) -> Tensor:
+        most = min(self.mixing.shape[1], MAX_MIXED_CHANNELS)
+        members = (self.mixing == 0).int().argsort(dim=1, stable=True)[:, :most]
+        shares = self.mixing.gather(1, members)  # (mixes, most)
+        weighted = values[:, members] * shares.unsqueeze(-1)  # (n, mixes, most, T)
+        first, *others = weighted.unbind(2)
+        return sum(others, start=first)
 
     def _windows(
         self, signal: Tensor, seen: Tensor, places: slice

@@ -11,6 +11,7 @@ from mug_sklearn.nn.bank import (
     PATTERN_LENGTH,
     DilatedShapelets,
     ShapeletBank,
+    _kernel_runs,
     dilations,
     first_differences,
 )
@@ -101,6 +102,30 @@ def test_loops_and_tensors_agree(channels, length, dtype):
     for scale in bank.scales:
         ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")  # its numpy's
+@pytest.mark.parametrize("length", [9, 60, 300])
+@pytest.mark.parametrize("channels", [1, 11])
+def test_a_gpus_kernel_decides_as_the_loops_do(channels, length):
+    # Where there is no GPU, triton's interpreter runs it.
+    pytest.importorskip("triton")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    bank = make_bank(channels, length, 16).float()
+    values, observed = gappy(3, channels, length, 0.9)
+    values[2, :, length // 2 :] = 0.5  # with flat windows
+    series = values.float() * observed, observed
+    bank.calibrate(*series, torch.Generator().manual_seed(0))
+    for scale in bank.scales:
+        expected = scale.features_by_loops(series)
+        there = scale.to(device), tuple(x.to(device) for x in series)
+        actual = DilatedShapelets.features_by_kernel(*there).cpu()
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_no_kernel_without_a_gpu():
+    assert not _kernel_runs()
 
 
 def test_a_series_has_the_same_features_in_every_batch():
