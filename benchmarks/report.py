@@ -39,7 +39,8 @@ def write_figures(results: Path, target: Path) -> None:
         "medians with the range from the first to the third quartile; one thread "
         "unless it says otherwise.",
     ]
-    for build in (_machine, _floors, _growth, _peers, _fits, _soft_rank, _processes):
+    tables = (_machine, _floors, _growth, _peers, _fits, _soft_rank, _processes)
+    for build in (*tables, _accelerator):
         sections += build(runs)
     target.write_text("\n\n".join(sections) + "\n")
 
@@ -251,3 +252,40 @@ def _processes(runs: Runs) -> list[str]:
         header = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
         sections += ["## Memory maps", markdown_table(header, rows)]
     return sections
+
+
+def _accelerator(runs: Runs) -> list[str]:
+    products = runs.get("bench_accelerator.test_matrix_product", [])
+    copies = runs.get("bench_accelerator.test_copy", [])
+    if not products:
+        return []
+    rates = [
+        (f"matrix product, {run['dtype']}", f"{run['flop'] / run['median'] / 1e12:.1f}")
+        for run in products
+    ] + [("copy", f"{run['bytes'] / run['median'] / 1e12:.2f}") for run in copies]
+    fits = runs.get("bench_accelerator.test_fit", [])
+    measured = [("fit, 1 channel", run) for run in fits]
+    for run in runs.get("bench_accelerator.test_transform", []):
+        measured.append((f"transform, channels: {run['n_channels']}", run))
+    slowest = {
+        what: run["median"]
+        for what, run in measured
+        if run["place"].endswith("one thread")
+    }
+    rows = [
+        (
+            what,
+            run["place"],
+            _time(run),
+            f"{slowest[what] / run['median']:.1f}" if what in slowest else "",
+            f"{run['difference']:.1e}" if "difference" in run else "",
+        )
+        for what, run in measured
+    ]
+    header = ("what", "where", "ms", "times as fast", "largest difference")
+    return [
+        f"## Accelerator: {products[0]['name']}",
+        "512 series of 1,000 timepoints; a fit of 10 steps, each of all of them.",
+        markdown_table(("what", "Tera/s (operations, bytes)"), rates),
+        markdown_table(header, rows),
+    ]
