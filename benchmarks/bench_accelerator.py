@@ -63,12 +63,13 @@ def test_transform(measure, benchmark, n_channels, place):
 
 
 @pytest.mark.parametrize("place", ["CPU, one thread", "accelerator"])
-def test_fit(benchmark, place):
+def test_fit(benchmark, request, place):
     device, _ = PLACES[place]
     X = random_walks(N_SERIES, 1, N_TIMEPOINTS)
-    settings = {"batch_size": N_SERIES, "max_epochs": N_STEPS, "device": device}
-    # The first on an accelerator loads its libraries; a CPU takes long enough.
-    rounds = 1 if device == "cpu" else 3
+    n_steps = 1 if request.config.getoption("quick") else N_STEPS
+    settings = {"batch_size": N_SERIES, "max_epochs": n_steps, "device": device}
+    # A CPU takes a minute, and an accelerator loads libraries at its first.
+    rounds, warm_up = (1, 0) if device == "cpu" else (3, 1)
     benchmark.pedantic(
-        lambda: fitted(X, **settings), rounds=rounds, warmup_rounds=rounds // 3
+        lambda: fitted(X, **settings), rounds=rounds, warmup_rounds=warm_up
     )

@@ -160,9 +160,9 @@ class MUGTransformer(
         What `fit` trains in. "auto" takes bfloat16 where CUDA has it, else float32.
         `transform` computes in float32.
     compile : bool, default=False
-        Let `torch.compile` compile the network for training: half a minute or more at
-        the start, for steps that a CPU takes a little faster, and a GPU as fast as
-        before. Needs a C++ compiler.
+        Let `torch.compile` compile the network for training: 20 to 60 seconds at the
+        start, for steps that a CPU takes a little faster, but a GPU does not. Needs a
+        C++ compiler.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn. An int makes fits repeatable. No global
         random state is read or changed; None takes fresh entropy.

@@ -1,13 +1,12 @@
-"""The one place that knows devices: names, precision, threads, shortage of memory."""
+"""Devices: their names and precision, threads, shortage of memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock, local
 from typing import Any
 
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, get_cached_controller
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -49,7 +48,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def trains_in_half_precision(device: torch.device, precision: str) -> bool:
     """Whether a network is trained in bfloat16 on `device`."""
     if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
     return precision == "bfloat16"
 
 
@@ -81,20 +82,34 @@ def _is_available(name: str) -> bool:
     return bool(getattr(torch, name).is_available())
 
 
+# Libraries behind the products of numpy and scipy, and how many threads each has.
+_Threads = Sequence[tuple[Any, int]]
+
+
 class _Inside:
     """Who is inside `one_cpu_thread`: this thread, and how many in all."""
 
     this_thread = local()
     n_in_all = 0
     n_threads_outside = 1
-    blas_outside: Any = None
+    products_outside: _Threads = ()
     lock = Lock()
 
 
-@cache
-def _thread_pools() -> ThreadpoolController:
-    # Once, as to look through all loaded libraries takes longer than a small batch.
-    return ThreadpoolController()
+def _limit_products() -> _Threads:
+    """Let each have one thread, and give those that had more."""
+    libraries = get_cached_controller().select(user_api="blas").lib_controllers
+    before = [(library, library.num_threads) for library in libraries]
+    _set_threads([(library, 1) for library in libraries])
+    # A setting that another thread holds has not changed, so it is not to be restored.
+    return [(library, n) for library, n in before if library.num_threads < n]
+
+
+def _set_threads(threads: _Threads) -> None:
+    for library, n_threads in threads:
+        library.set_num_threads(n_threads)
+    # Else only this thread could ever set them again.
+    OpenBLASController.clear_controlling_thread()
 
 
 @contextmanager
@@ -118,7 +133,7 @@ def one_cpu_thread() -> Iterator[int]:
     with _Inside.lock:
         if _Inside.n_in_all == 0:
             _Inside.n_threads_outside = torch.get_num_threads()
-            _Inside.blas_outside = _thread_pools().limit(limits=1, user_api="blas")
+            _Inside.products_outside = _limit_products()
         _Inside.n_in_all += 1
         torch.set_num_threads(1)
     _Inside.this_thread.inside = True
@@ -129,5 +144,5 @@ def one_cpu_thread() -> Iterator[int]:
         with _Inside.lock:
             _Inside.n_in_all -= 1
             if _Inside.n_in_all == 0:
-                _Inside.blas_outside.restore_original_limits()
+                _set_threads(_Inside.products_outside)
             torch.set_num_threads(_Inside.n_threads_outside)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from mug_sklearn.device import one_cpu_thread
 
@@ -45,15 +45,26 @@ def blas_threads():
 
 
 def test_products_of_numpy_and_scipy_have_one_thread_too():
-    with threadpool_limits(2, user_api="blas"):
-        with one_cpu_thread(), one_cpu_thread():
-            assert blas_threads() == {1}
-        assert blas_threads() == {2}
+    before = blas_threads()
+    with one_cpu_thread(), one_cpu_thread():
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+def test_products_have_one_thread_in_every_thread():
+    def inside():
+        with one_cpu_thread():
+            return blas_threads()
+
+    inside()
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(inside).result() == {1}
 
 
 @pytest.mark.usefixtures("three_threads")
 def test_concurrent_callers_leave_the_setting_as_it_was():
     second_is_inside, first_is_out = Event(), Event()
+    before = blas_threads()
 
     def enter_second():
         with one_cpu_thread() as n_outside:
@@ -68,6 +79,7 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
         first_is_out.set()
         assert second.result() == (3, 3)
     assert torch.get_num_threads() == 3
+    assert blas_threads() == before
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -96,7 +96,7 @@ class ShapeletBank(nn.Module):
         way = DilatedShapelets.features_by_tensors
         if values.device.type == "cpu":
             way = DilatedShapelets.features_by_loops
-        elif values.device.type == "cuda" and _kernel_runs():
+        elif values.device.type == "cuda" and _kernel_runs(values.device):
             way = DilatedShapelets.features_by_kernel
         pooled = (way(*pair) for pair in self._represented(values, observed))
         return torch.cat([features.flatten(1) for features in pooled], dim=1)
@@ -112,12 +112,14 @@ class ShapeletBank(nn.Module):
 
 
 @cache
-def _kernel_runs() -> bool:
-    """Whether triton is there and can compile for the GPU; it needs a C compiler."""
+def _kernel_runs(device: torch.device) -> bool:
+    """Whether triton is there and can compile for a GPU; it needs a C compiler."""
     try:
-        scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).to("cuda")
-        values = torch.zeros((1, 1, PATTERN_LENGTH), device="cuda")
+        scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).to(device)
+        values = torch.zeros((1, 1, PATTERN_LENGTH), device=device)
         scale.features_by_kernel((values, values > 0))
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # whatever it lacks, tensors give the same, more slowly
         return False
     return True
@@ -273,8 +275,8 @@ class DilatedShapelets(nn.Module):
         ----------
         values, observed : Tensor of shape (n, C, T)
         in_order : bool, default=False
-            Add up the channels of a mix one by one, as the loops do: with equal
-            rounding all comparisons come out alike.
+            Add up the channels of a mix one by one, as the loops do, so that both
+            round alike.
 
         Returns
         -------
@@ -298,10 +300,11 @@ class DilatedShapelets(nn.Module):
     def _mixed_in_order(self, values: Tensor) -> Tensor:
         most = min(self.mixing.shape[1], MAX_MIXED_CHANNELS)
         members = (self.mixing == 0).int().argsort(dim=1, stable=True)[:, :most]
-        shares = self.mixing.gather(1, members)  # (mixes, most)
-        weighted = values[:, members] * shares.unsqueeze(-1)  # (n, mixes, most, T)
-        first, *others = weighted.unbind(2)
-        return sum(others, start=first)
+        shares = self.mixing.gather(1, members)
+        mixed = values.new_zeros((len(values), len(members), values.shape[-1]))
+        for channels, share in zip(members.T, shares.T, strict=True):  # (mixes,)
+            mixed += values[:, channels] * share.unsqueeze(-1)
+        return mixed
 
     def _windows(
         self, signal: Tensor, seen: Tensor, places: slice

@@ -1,8 +1,9 @@
 """The bank's matches on a CPU: compiled loops over runs of timepoints.
 
-They compute what `DilatedShapelets.sums_by_tensors` does, series by series, so that a
-series has the same sums in every batch. The windows and responses of a run stay in the
-innermost cache, where tensor operations write every step to memory and read it again.
+They compute what `DilatedShapelets.features_by_tensors` does, series by series, so that
+a series has the same features in every batch. The windows and responses of a run stay
+in the innermost cache, where tensor operations write every step to memory and read it
+again.
 """
 
 from collections.abc import Callable
