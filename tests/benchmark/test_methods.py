@@ -68,6 +68,8 @@ def test_methods_embed_panels_with_gaps(name):
     assert np.isfinite(embedding).all()
 
 
+# aeon's compiled code is given lists, which numba will no longer take.
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.needs_aeon])
 def test_peers_take_panels_with_gaps(name):
