@@ -172,8 +172,9 @@ class Inference:
 class _Batches:
     """Series in batches of bounded size, longest first.
 
-    Those of a batch have equally many patches, so that the shapes of all computations
-    depend on a series alone.
+    On a CPU those of a batch have equally many patches, so that the shapes of all
+    computations depend on a series alone. On an accelerator, which rounds as it likes
+    and takes long to start on a batch, some have up to twice as many as others.
     """
 
     def __init__(
@@ -186,7 +187,9 @@ class _Batches:
         order = np.argsort(-n_patches, kind="stable")
         self.rows, self.n_patches = rows[order], n_patches[order]
         self.most_values, self.most = ACCELERATOR_BATCH
+        self.least_alike = 0.5
         if inference.device.type == "cpu":
+            self.least_alike = 1.0
             self.most_values, most = CPU_BATCH
             self.most = min(most, max(LEAST_SHARE, math.ceil(len(rows) / n_threads)))
         self.affordable = self.most
@@ -198,9 +201,8 @@ class _Batches:
             n_timepoints = int(self.n_patches[start]) * self.patch_length
             n_values = n_timepoints * math.ceil(self.panel.n_channels / 8)
             size = max(1, min(self.affordable, self.most_values // n_values))
-            alike = np.searchsorted(
-                -self.n_patches, -self.n_patches[start], side="right"
-            )
+            fewest = self.least_alike * self.n_patches[start]
+            alike = np.searchsorted(-self.n_patches, -fewest, side="right")
             stop = min(start + size, int(alike))
             yield self.rows[start:stop]
             start = stop
