@@ -180,7 +180,8 @@ def cut_windows(
             ]
 
 
-@compiled
+# In its caller's place: a call with so many arrays takes as long as the loop itself.
+@numba.njit(inline="always")
 def respond(
     windows: NDArray,
     first: NDArray,
