@@ -39,8 +39,16 @@ def write_figures(results: Path, target: Path) -> None:
         "medians with the range from the first to the third quartile; one thread "
         "unless it says otherwise.",
     ]
-    tables = (_machine, _floors, _growth, _peers, _fits, _soft_rank, _processes)
-    for build in (*tables, _accelerator):
+    for build in (
+        _machine,
+        _floors,
+        _growth,
+        _peers,
+        _fits,
+        _soft_rank,
+        _processes,
+        _accelerator,
+    ):
         sections += build(runs)
     target.write_text("\n\n".join(sections) + "\n")
 

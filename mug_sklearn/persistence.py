@@ -30,10 +30,7 @@ RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
     """Parameters and buffers by name."""
-    return {
-        name: tensor.cpu().numpy().copy()
-        for name, tensor in network.state_dict().items()
-    }
+    return {name: _array(tensor) for name, tensor in network.state_dict().items()}
 
 
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
@@ -47,9 +44,7 @@ def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUG
 def optimizer_to_arrays(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """What an optimiser remembers of each parameter, by the parameter's number."""
     return {
-        str(number): {
-            name: value.detach().cpu().numpy().copy() for name, value in moments.items()
-        }
+        str(number): {name: _array(value) for name, value in moments.items()}
         for number, moments in optimizer.state_dict()["state"].items()
     }
 
@@ -71,15 +66,15 @@ def readout_to_arrays(readout: Readout) -> dict[str, Any]:
     return {
         "scalings": {
             name: {
-                "location": scaling.location.cpu().numpy().copy(),
-                "scale": scaling.scale.cpu().numpy().copy(),
+                "location": _array(scaling.location),
+                "scale": _array(scaling.scale),
                 "typical_square": scaling.typical_square,
                 "weight": scaling.weight,
             }
             for name, scaling in readout.scalings.items()
         },
-        "location": readout.location.cpu().numpy().copy(),
-        "axes": None if readout.axes is None else readout.axes.cpu().numpy().copy(),
+        "location": _array(readout.location),
+        "axes": None if readout.axes is None else _array(readout.axes),
     }
 
 
@@ -241,6 +236,10 @@ def _give_usual_permissions(path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

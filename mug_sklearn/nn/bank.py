@@ -286,16 +286,16 @@ class DilatedShapelets(nn.Module):
         weight = observed.to(values.dtype)
         signal, seen = values * weight, weight
         if values.shape[1] > 1:  # one channel is its own mix
-            mix = self._mixed_in_order if in_order else self._mixed_by_products
-            signal = mix(signal)
+            signal = (
+                self._mixed_in_order(signal)
+                if in_order
+                else torch.einsum("mc,nct->nmt", self.mixing, signal)
+            )
             channels = (self.mixing != 0).to(values.dtype)
             n_seen = torch.einsum("mc,nct->nmt", channels, weight)
             seen = (n_seen > 0).to(values.dtype)
         reach = self.dilation * (PATTERN_LENGTH // 2)
         return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
-
-    def _mixed_by_products(self, values: Tensor) -> Tensor:
-        return torch.einsum("mc,nct->nmt", self.mixing, values)
 
     def _mixed_in_order(self, values: Tensor) -> Tensor:
         most = min(self.mixing.shape[1], MAX_MIXED_CHANNELS)
