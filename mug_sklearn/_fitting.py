@@ -169,13 +169,11 @@ class Course:
             network.load_state_dict(self.weights)
         return network
 
-    def _read_batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        batch = self.panel.batch(rows, self.location, self.scale)
-        return (
-            torch.from_numpy(batch.values),
-            torch.from_numpy(batch.observed),
-            torch.from_numpy(batch.lengths),
-        )
+    def _read_batch(
+        self, rows: np.ndarray, device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        batch = self.panel.batch(rows, self.location, self.scale, device)
+        return batch.values, batch.observed, batch.lengths
 
     def _sample(self, n_series: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Some typical series as tensors, all if there are no more."""
@@ -183,12 +181,9 @@ class Course:
         affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
         size = min(n_series, panel.n_series, max(1, affordable))
         rows = np.sort(rng.choice(panel.n_series, size, replace=False))
-        batch = panel.batch(rows, self.location, self.scale)
-        values, observed = (
-            torch.from_numpy(batch.values),
-            torch.from_numpy(batch.observed),
-        )
-        return values.to(self.device), observed.to(self.device)
+        place = double_precision_device(self.device)
+        batch = panel.batch(rows, self.location, self.scale, place)
+        return batch.values.to(self.device), batch.observed.to(self.device)
 
 
 def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> TrainingPlan:

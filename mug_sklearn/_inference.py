@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ._panel import Panel
-from .device import is_out_of_memory, one_cpu_thread
+from .device import double_precision_device, is_out_of_memory, one_cpu_thread
 from .nn.network import MUGNetwork
 
 # Values and series in a batch: more make a CPU no faster, and these keep an accelerator
@@ -213,9 +213,14 @@ class _Batches:
         longest = max(1, int(self.panel.lengths[chosen].max()))
         width = -(-longest // self.patch_length) * self.patch_length
         with self.lock:  # what a caller's own container allows is not known
-            batch = self.panel.batch(chosen, inference.location, inference.scale, width)
-        values, observed = map(torch.from_numpy, (batch.values, batch.observed))
-        return values.to(inference.device), observed.to(inference.device)
+            batch = self.panel.batch(
+                chosen,
+                inference.location,
+                inference.scale,
+                double_precision_device(inference.device),
+                width,
+            )
+        return batch.values.to(inference.device), batch.observed.to(inference.device)
 
     def shrink(self, too_many: int) -> None:
         """Make smaller batches, since memory ran out at so many series."""

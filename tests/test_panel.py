@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mug_sklearn._panel
 from mug_sklearn._panel import STANDARDISED_LIMIT, Panel, is_list_of_series
+
+CPU = torch.device("cpu")
 
 cubes = hnp.arrays(
     np.float64,
@@ -58,19 +61,33 @@ def test_batches_are_standardised_masked_and_trimmed(cube):
     location, scale = np.full(cube.shape[1], 2.0), np.full(cube.shape[1], 4.0)
     rows = np.arange(len(cube))[::-1]
     for source in (panel, Panel(list(cube))):
-        batch = source.batch(rows, location, scale)
+        batch = source.batch(rows, location, scale, CPU)
         width = batch.values.shape[2]
         assert width == panel.n_timepoints
         expected = cube[rows][..., :width]
         np.testing.assert_array_equal(batch.observed, ~np.isnan(expected))
         filled = np.nan_to_num((expected - 2) / 4, nan=0.0)
         np.testing.assert_allclose(batch.values, filled, rtol=1e-6)
-        assert batch.values.dtype == np.float32
+        assert batch.values.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_standardises_to_the_bit_as_a_cpu():
+    rng = np.random.default_rng(0)
+    cube = rng.normal(size=(20, 3, 50)) * 10.0 ** rng.integers(-8, 9, (20, 3, 50))
+    cube[rng.random(cube.shape) < 0.1] = np.nan
+    panel, rows = Panel(cube), np.arange(20)
+    statistics = panel.channel_statistics()
+    here = panel.batch(rows, *statistics, CPU, 52)
+    there = panel.batch(rows, *statistics, torch.device("cuda"), 52)
+    assert torch.equal(there.values.cpu(), here.values)
+    assert torch.equal(there.observed.cpu(), here.observed)
+    assert torch.equal(there.lengths.cpu(), here.lengths)
 
 
 def test_far_values_are_clipped():
     panel = Panel(np.array([[[1e300, -1e300]]]))
-    batch = panel.batch(np.array([0]), np.zeros(1), np.ones(1))
+    batch = panel.batch(np.array([0]), np.zeros(1), np.ones(1), CPU)
     assert batch.values.tolist() == [[[STANDARDISED_LIMIT, -STANDARDISED_LIMIT]]]
 
 

@@ -26,7 +26,7 @@ WARM_UP_SHARE = 0.1
 SEGMENT_CLUSTERS = 4
 SMALLEST_STOP_WINDOW = 25
 
-ReadBatch = Callable[[np.ndarray], tuple[Tensor, Tensor, Tensor]]
+ReadBatch = Callable[[np.ndarray, torch.device], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class Trainer:
     ----------
     network : MUGNetwork
     read_batch : callable
-        Takes row numbers and returns CPU tensors ``(values, observed, lengths)``.
+        Takes row numbers and a device and returns tensors there, ``(values, observed,
+        lengths)``.
     plan : TrainingPlan
     device : torch.device
     ranks : Ranks, optional
@@ -205,8 +206,7 @@ class Trainer:
         draws_there = self.device.type == "cuda" and self.ranks.size == 1
         place = self.device if draws_there else torch.device("cpu")
         generator = torch.Generator(place).manual_seed(int(rng.integers(2**63)))
-        batch = self.read_batch(self._batch_indices())
-        values, observed, lengths = (part.to(place) for part in batch)
+        values, observed, lengths = self.read_batch(self._batch_indices(), place)
         views = [augmented_view(values, observed, lengths, generator) for _ in range(2)]
         both = View(
             torch.cat([view.values for view in views]).to(self.device),

@@ -98,7 +98,7 @@ def test_every_loss_and_granularity(series, path):
         values = panel.nan_to_num(nan=0.0)
         lengths = torch.tensor([row.any(dim=0).nonzero().max() + 1 for row in observed])
 
-        def read_batch(rows):
+        def read_batch(rows, device):
             return values[rows], observed[rows], lengths[rows]
 
         outcome = []

@@ -57,7 +57,7 @@ def make_trainer(**changes):
     observed = torch.ones_like(values, dtype=torch.bool)
     rows_read = []
 
-    def read_batch(rows):
+    def read_batch(rows, device):
         rows_read.append(rows)
         return values[rows], observed[rows], torch.full((len(rows),), 20)
 
@@ -143,8 +143,8 @@ def test_padding_has_no_influence_on_training():
     trainer, _ = make_trainer()
     read = trainer.read_batch
 
-    def padded(rows):
-        values, observed, lengths = read(rows)
+    def padded(rows, device):
+        values, observed, lengths = read(rows, device)
         pad = torch.nn.functional.pad
         return pad(values, (0, 6)), pad(observed, (0, 6)), lengths
 
@@ -153,7 +153,7 @@ def test_padding_has_no_influence_on_training():
     rows = np.arange(8)
     results = []
     for reader in (read, padded):
-        values, observed, _ = reader(rows)
+        values, observed, _ = reader(rows, torch.device("cpu"))
         view = View(values, observed, torch.zeros_like(observed))
         trainer.network.train()
         terms = trainer.loss_terms(view, np.random.default_rng(0))
