@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .benchmark import cli as benchmark
 from .cli import demo, embed
 
 
@@ -31,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         if arguments[:1] == ["benchmark"]:
+            # Here alone: no other command should wait for what it imports.
+            from .benchmark import cli as benchmark
+
             return benchmark.main(arguments[1:])
         args = _parser().parse_args(arguments)
         args.run(args)

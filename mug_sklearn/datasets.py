@@ -6,21 +6,19 @@ downloads.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
-import sktime
 from numpy.typing import NDArray
-from sktime.datasets import load_from_tsfile_to_dataframe
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
 
-_BUNDLE = Path(sktime.__path__[0]) / "datasets" / "data"
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _ACCEPTED = (
     "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
@@ -73,7 +71,7 @@ def bundled_names() -> list[str]:
     """
     return sorted(
         folder.name
-        for folder in _BUNDLE.iterdir()
+        for folder in _bundle().iterdir()
         if _ts_file(folder, "TRAIN").is_file()
         and _ts_file(folder, "TEST").is_file()
         and _has_class_labels(_ts_file(folder, "TRAIN"))
@@ -157,7 +155,7 @@ def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
     badminton running standing walking
     """
     if isinstance(name_or_path, str) and name_or_path in bundled_names():
-        return _load_ts_pair(_BUNDLE / name_or_path, name_or_path)
+        return _load_ts_pair(_bundle() / name_or_path, name_or_path)
     path = Path(name_or_path)
     if path.is_dir():
         # resolve(): "." and ".." have no name of their own.
@@ -203,6 +201,8 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     >>> series.shape, y.shape
     ((20, 1, 24), (20,))
     """
+    from sktime.datasets import load_from_tsfile_to_dataframe
+
     has_labels = _has_class_labels(Path(path))
     try:
         content = load_from_tsfile_to_dataframe(str(path))
@@ -217,6 +217,14 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     labels = np.asarray(y, dtype=str) if has_labels else None
     lengths = {one.shape[-1] for one in series}
     return np.stack(series) if len(lengths) == 1 else series, labels
+
+
+def _bundle() -> Path:
+    """Folder of sktime's data sets, found without the time that importing it takes."""
+    spec = find_spec("sktime")
+    if spec is None or spec.origin is None:
+        raise ImportError("sktime, which brings the data sets, is not installed")
+    return Path(spec.origin).parent / "datasets" / "data"
 
 
 def _ts_file(folder: Path, part: str, name: str | None = None) -> Path:

@@ -10,6 +10,7 @@ import pytest
     ("module", "others"),
     [
         ("mug_sklearn", {"sktime", "matplotlib", "numba"}),
+        ("mug_sklearn.__main__", {"sktime", "matplotlib", "numba"}),
         ("mug_sklearn.distributed", {"dask", "distributed"}),
     ],
 )

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.base import TransformerMixin
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -17,7 +15,6 @@ from sklearn.svm import SVC
 
 from .. import MUGTransformer
 from ..datasets import Dataset, Series, bundled_names, load_dataset
-from ..plotting import plot_embedding, plot_loss_curve
 from .arguments import at_least
 
 _GRANULARITIES = {
@@ -91,6 +88,9 @@ def _demo(
     data: Dataset, source: str, output: Path, random_state: int, max_epochs: int | None
 ) -> None:
     """Print the comparison's table and the code for it; save plots in the folder."""
+    # Here alone: no other command should wait for matplotlib.
+    from ..plotting import plot_embedding, plot_loss_curve
+
     parameters: dict[str, Any] = {"random_state": random_state}
     if max_epochs is not None:
         parameters["max_epochs"] = max_epochs
@@ -181,6 +181,9 @@ def _table(results: Sequence[_Result]) -> str:
 
 def _save(path: Path, draw: Callable, title: str) -> None:
     """Draw on a figure of our own, which needs no display and leaves pyplot alone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.subplots()
