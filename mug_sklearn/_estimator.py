@@ -31,7 +31,8 @@ from ._panel import (
     Panel,
     Reservoir,
     StoredSeries,
-    as_array_if_tensor,
+    as_plain_array,
+    holds_series_in_cells,
     is_list_of_series,
     is_stored,
     series_from_list,
@@ -208,7 +209,8 @@ class MUGTransformer(
     n_timepoints), univariate; a 3-D array of shape (n_series, n_channels,
     n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
     n_timepoints_i), of unequal length. torch tensors are taken as arrays. NaN is a
-    missing value, at the end padding; missing values are masked, never filled in.
+    missing value (as is what a masked array masks), at the end padding; missing values
+    are masked, never filled in.
     A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
     (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
@@ -841,7 +843,7 @@ class MUGTransformer(
 
     def _read_panel(self, X: Any, reset: bool) -> Panel:
         """Turn `X` into a panel and check it against the fitted one."""
-        X = as_array_if_tensor(X)
+        X = as_plain_array(X)
         series: Any
         if is_list_of_series(X):
             series = series_from_list(X)
@@ -856,6 +858,13 @@ class MUGTransformer(
             first = np.array(X[:1]).reshape(-1, *X.shape[1:])
             n_channels = self._read_array(first, reset).shape[1]
             series = StoredSeries(X)
+        elif holds_series_in_cells(X):
+            raise ValueError(
+                f"X is a table of shape {X.shape} with a series in each cell; accepted "
+                "are an array (n_series, n_channels, n_timepoints) and a list of "
+                "arrays (n_channels, n_timepoints_i). The adapters in "
+                "mug_sklearn.adapters take the panels of sktime and aeon."
+            )
         else:
             series = self._read_array(X, reset)
             n_channels = series.shape[1]

@@ -310,17 +310,25 @@ def _observed_lengths(observed: np.ndarray) -> np.ndarray:
 
 
 def is_list_of_series(X: Any) -> bool:
-    """Whether `X` is a list or tuple of arrays, one for each series.
+    """Whether `X` is a list, tuple or 1-D object array of arrays, one for each series.
 
     Plain nested lists of numbers in rows of one length are a table, as everywhere in
     scikit-learn; rows of several lengths can only be series.
     """
-    if not isinstance(X, list | tuple) or len(X) == 0:
+    holds_objects = getattr(X, "ndim", 0) == 1 and X.dtype == np.dtype(object)
+    if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
     if all(hasattr(one, "ndim") and one.ndim > 0 for one in X):
         return True
     rows = all(isinstance(one, list | tuple) for one in X)
     return rows and len({len(one) for one in X}) > 1
+
+
+def holds_series_in_cells(X: Any) -> bool:
+    """Whether `X` is a table with a series in each cell, as sktime's nested panels."""
+    if getattr(X, "ndim", 0) != 2 or 0 in X.shape or issparse(X):
+        return False
+    return np.ndim(X.iat[0, 0] if hasattr(X, "iat") else X[0, 0]) > 0
 
 
 def is_stored(X: Any) -> bool:
@@ -334,8 +342,13 @@ def is_stored(X: Any) -> bool:
     return has_rows and len(getattr(X, "shape", ())) in (2, 3)
 
 
-def as_array_if_tensor(X: Any) -> Any:
-    """A torch tensor as a numpy array; anything else as it is."""
+def as_plain_array(X: Any) -> Any:
+    """A torch tensor or masked array as a numpy array; anything else as it is.
+
+    What is masked becomes NaN.
+    """
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     if not isinstance(X, torch.Tensor):
         return X
     tensor = X.detach().cpu()
@@ -362,7 +375,7 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     """
     series: list[np.ndarray] = []
     for position, one in enumerate(X):
-        array = as_array_if_tensor(one)
+        array = as_plain_array(one)
         name = f"series {position} of X"
         if getattr(array, "dtype", None) == np.dtype(object):
             raise ValueError(

@@ -83,6 +83,14 @@ class TestForms:
         expected = small_mug().fit_transform([np.array(one) for one in ragged])
         assert_close(small_mug().fit_transform(ragged), expected)
 
+    def test_objects_that_are_series(self, ragged):
+        expected = small_mug().fit_transform(ragged)
+        array = np.empty(len(ragged), dtype=object)
+        array[:] = ragged
+        for form in (array, pd.Series(ragged)):
+            mug = small_mug().fit(form)
+            assert_array_equal(mug.transform(form), expected)
+
     def test_another_length_than_at_fit(self, panel):
         mug = small_mug().fit(panel)
         longer = np.concatenate((panel, panel, panel), axis=2)
@@ -150,6 +158,19 @@ class TestMissing:
         embedding = mug.transform(gappy)
         assert np.isfinite(embedding).all()
         assert_close(mug.transform(gappy[3:4]), embedding[3:4])
+
+    def test_masked_values_are_missing(self, panel):
+        gappy = panel.round().astype(np.float32)
+        gappy[::2, :, 3:9] = np.nan
+        expected = small_mug().fit_transform(gappy)
+        mask = np.isnan(gappy)
+        whole = np.where(mask, 99, gappy).astype(np.int64)
+        for form in (
+            np.ma.array(whole, mask=mask),
+            np.ma.array(whole.astype(np.float32), mask=mask),
+            [np.ma.array(one, mask=m) for one, m in zip(whole, mask, strict=True)],
+        ):
+            assert_close(small_mug().fit_transform(form), expected)
 
     def test_statistics_leave_gaps_out(self, panel):
         gappy = panel * [[2.0], [5.0]] + [[1e6], [-3.0]]
@@ -222,10 +243,16 @@ REFUSED = {
     ),
     "strings": (np.array([["a", "b"]]), ValueError, "could not convert"),
     "object": (np.array([[1, {}]], dtype=object), TypeError, "argument must be"),
-    "array of arrays": (
-        np.array([np.zeros(3), np.zeros(2)], dtype=object),
+    "array of strings": (np.array(["a", "b"], dtype=object), ValueError, "could not"),
+    "nested DataFrame": (
+        pd.DataFrame({"channel": [pd.Series([1.0, 2.0]), pd.Series([3.0])]}),
         ValueError,
-        "1D array|sequence|object",
+        r"shape \(2, 1\) with a series in each cell; accepted .* adapters",
+    ),
+    "nested array": (
+        np.array([[np.zeros(3)], [np.zeros(2)], [None]], dtype=object)[:2],
+        ValueError,
+        r"shape \(2, 1\) with a series in each cell",
     ),
     "object series": ([np.array([None, 1]), np.zeros(2)], ValueError, "dtype object"),
     "3-D series": ([np.zeros((1, 2, 3))], ValueError, "series 0 of X has 3 dimensions"),
