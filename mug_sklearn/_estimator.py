@@ -131,7 +131,7 @@ class MUGTransformer(
         Most principal axes in the embedding. There are at most ``n_series - 1`` of
         them (at least 1). None gives the standardised features themselves.
     d_model : int, default=32
-        Width of the tokens, a multiple of `n_heads`.
+        Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
         Attention heads.
     n_layers : int, default=1
@@ -279,7 +279,7 @@ class MUGTransformer(
         "cluster_triplet_weight": [Interval(Real, 0, None, closed="left")],
         "readout": [StrOptions({"combined", "cross"})],
         "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "d_model": [Interval(Integral, 1, None, closed="left")],
+        "d_model": [Interval(Integral, 2, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [
@@ -383,8 +383,9 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where a parameter or the input is not acceptable. Like any other
-            exception, KeyboardInterrupt included, it leaves the estimator as it was.
+            Where a parameter or the input is not acceptable, or training diverges.
+            Like any other exception, KeyboardInterrupt included, it leaves the
+            estimator as it was.
         """
         with self._all_or_nothing():
             self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
@@ -522,7 +523,7 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where the input is not acceptable.
+            Where the input is not acceptable, or an embedding would not be finite.
         NotFittedError
             Before `fit`.
         """
@@ -537,6 +538,13 @@ class MUGTransformer(
 
         for rows, embedded in self._inference().map_batches(embed, panel):
             embedding[rows] = embedded
+        wrong = ~np.isfinite(embedding).all(axis=1)
+        if wrong.any():
+            raise ValueError(
+                f"The embedding of series {wrong.argmax()} of X would not be finite: "
+                "training has left too large weights. Fit with a learning_rate below "
+                f"{self.learning_rate}."
+            )
         return embedding
 
     def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:

@@ -128,7 +128,13 @@ class Course:
     def fit_readout(
         self, inference: Inference, readout: str, embedding_dim: int | None
     ) -> Readout:
-        """Fit the map from pooled features of a complete network to the embedding."""
+        """Fit the map from pooled features of a complete network to the embedding.
+
+        Raises
+        ------
+        ValueError
+            Where features are not finite.
+        """
         panel = self.typical
         rng = np.random.default_rng([self.plan.seed, 3])
         size = min(READOUT_SERIES, panel.n_series)
@@ -148,6 +154,11 @@ class Course:
         blocks = {
             name: torch.cat(parts).to(device)[back] for name, parts in gathered.items()
         }
+        if not all(bool(block.isfinite().all()) for block in blocks.values()):
+            raise ValueError(
+                "Training diverged: features of training series are not finite. "
+                f"Choose a learning_rate below {self.plan.learning_rate}."
+            )
         return fit_readout(blocks, embedding_dim)
 
     def training_state(self, trainer: Trainer) -> dict[str, Any]:

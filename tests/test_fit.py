@@ -291,6 +291,24 @@ class TestTraining:
         curve = mug.set_params(learning_rate=1e-2).fit(panel).loss_curve_
         assert np.mean(curve[-10:]) < np.mean(curve[:10])
 
+    @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+    def test_a_diverging_fit_says_so_and_leaves_the_last_one(self, panel, granularity):
+        mug = small_mug(granularity=granularity).fit(panel)
+        before = mug.transform(panel)
+        mug.set_params(learning_rate=1e30, max_epochs=9, early_stopping=False)
+        with pytest.raises(ValueError, match=r"diverged.*learning_rate below 1e\+30"):
+            mug.fit(panel)
+        assert_array_equal(mug.transform(panel), before)
+
+    def test_features_that_overflow_are_refused(self, panel):
+        mug = small_mug(warm_start=True).fit(panel)
+        with torch.no_grad():
+            mug.network_.fine.embed.weight.fill_(1e38)
+        with pytest.raises(ValueError, match="series 0 of X would not be finite"):
+            mug.transform(panel)
+        with pytest.raises(ValueError, match="training series are not finite"):
+            mug.set_params(max_epochs=0).fit(panel)
+
     def test_untrained(self, panel):
         mug = small_mug(max_epochs=0).fit(panel)
         assert (mug.n_iter_, mug.history_, mug.loss_curve_) == (0, [], [])

@@ -127,6 +127,15 @@ class TestMissing:
         for series, expected in zip(ragged, together, strict=True):
             assert_array_equal(mug.transform([series])[0], expected)
 
+    @pytest.mark.parametrize(("d_model", "n_heads"), [(2, 1), (5, 1), (6, 1), (33, 3)])
+    def test_alone_as_in_a_batch_at_odd_widths(self, panel, d_model, n_heads):
+        # Thirty-five timepoints of such widths fill no whole cache lines.
+        odd = np.concatenate((panel, panel[:, :, :5]), axis=2)
+        mug = small_mug(d_model=d_model, n_heads=n_heads, embedding_dim=None).fit(odd)
+        together = mug.transform(odd)
+        for series, expected in zip(odd, together, strict=True):
+            assert_array_equal(mug.transform([series])[0], expected)
+
     def test_alone_as_in_a_batch_at_default_size(self, ragged):
         mug = MUGTransformer(max_epochs=3, device="cpu", random_state=0).fit(ragged)
         together = mug.transform(ragged)

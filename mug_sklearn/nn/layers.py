@@ -176,12 +176,16 @@ class Attention(nn.Module):
         # Whole cache lines of keys: the rest of a line is computed one by one.
         missing = -keys.shape[1] % ALIGNED
         keys, key_mask = F.pad(keys, (0, 0, 0, missing)), F.pad(key_mask, (0, missing))
+        n_queries, width = queries.shape[1:]
+        if n_queries * width % ALIGNED:
+            queries = F.pad(queries, (0, 0, 0, -n_queries % ALIGNED))
         query = self._split(self.query(queries))  # (n, heads, F, d / heads)
         key, value = (self._split(x) for x in self.key_value(keys).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=key_mask[:, None, None, :]
         )
-        return self.output(attended.transpose(1, 2).flatten(start_dim=2))
+        output = self.output(attended.transpose(1, 2).flatten(start_dim=2))
+        return output[:, :n_queries].contiguous()
 
     def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         """Attention weights averaged over the heads, (n, F, S)."""

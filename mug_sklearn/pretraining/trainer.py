@@ -173,6 +173,11 @@ class Trainer:
         ----------
         n_steps : int, optional
             Stop after so many further steps at the latest.
+
+        Raises
+        ------
+        ValueError
+            Where the loss is no longer finite.
         """
         last = self.plan.n_steps if n_steps is None else self.step + n_steps
         while self.step < last and not self.is_done():
@@ -217,6 +222,12 @@ class Trainer:
         terms = self.loss_terms(both, rng)
         self._update(terms["loss"])
         recorded = {name: float(term.detach()) for name, term in terms.items()}
+        if not math.isfinite(recorded["loss"]):
+            raise ValueError(
+                f"Training diverged: the loss of step {self.step + 1} is "
+                f"{recorded['loss']}. Choose a learning_rate below "
+                f"{self.plan.learning_rate}."
+            )
         self.losses.append(recorded)
         return recorded
 
