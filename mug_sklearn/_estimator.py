@@ -537,14 +537,14 @@ class MUGTransformer(
             return self.readout_(blocks).cpu().numpy()
 
         for rows, embedded in self._inference().map_batches(embed, panel):
+            finite = np.isfinite(embedded).all(axis=1)
+            if not finite.all():
+                raise ValueError(
+                    f"The embedding of series {rows[~finite][0]} of X would not be "
+                    "finite: training has left too large weights. Fit with a "
+                    f"learning_rate below {self.learning_rate}."
+                )
             embedding[rows] = embedded
-        wrong = ~np.isfinite(embedding).all(axis=1)
-        if wrong.any():
-            raise ValueError(
-                f"The embedding of series {wrong.argmax()} of X would not be finite: "
-                "training has left too large weights. Fit with a learning_rate below "
-                f"{self.learning_rate}."
-            )
         return embedding
 
     def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:
