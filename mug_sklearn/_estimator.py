@@ -108,8 +108,8 @@ class MUGTransformer(
         Shapelets discovered, over all segment lengths; at least one a length.
     n_random_shapelets : int, default=128
         Random dilated shapelets for each dilation of the series and of its first
-        differences; rounded up to groups of eight. 0 leaves the bank out, as in the
-        paper.
+        differences; rounded up to groups of eight, above 64 on several channels to
+        multiples of 64. 0 leaves the bank out, as in the paper.
     fine_fusion : {"attention", "max"}, default="attention"
         How timestamp representations are merged.
     fusion : {"cross_attention", "concat"}, default="cross_attention"

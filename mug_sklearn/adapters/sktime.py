@@ -21,13 +21,17 @@ from .. import MUGTransformer
 __all__ = ["PanelClassifierAdapter", "PanelTransformerAdapter"]
 
 # sktime converts to the first of these that fits the scientific type alone: an array
-# first would fail on series of unequal length.
-PANEL_FORMS = ["df-list", "numpy3D"]
+# first would fail on series of unequal length, a list of frames has no instance index
+# and may hold the channels of each in another order.
+PANEL_FORMS = ["pd-multiindex", "numpy3D"]
 SHARED_TAGS = {
     "X_inner_mtype": PANEL_FORMS,
+    "capability:categorical_in_X": False,
     "capability:multivariate": True,
     "capability:unequal_length": True,
     "capability:missing_values": True,
+    # Unless the estimator inside has a `random_state`.
+    "property:randomness": "stochastic",
     "python_dependencies": ["torch"],
 }
 
@@ -76,7 +80,6 @@ class PanelTransformerAdapter(BaseTransformer):
         "fit_is_empty": False,
         "capability:unequal_length:removes": True,
         "capability:missing_values:removes": True,
-        "capability:categorical_in_X": False,
     }
 
     def __init__(self, transformer: Any) -> None:
@@ -89,7 +92,10 @@ class PanelTransformerAdapter(BaseTransformer):
 
     def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:
         embedding = np.asarray(self.transformer_.transform(as_panel(X)))
-        return pd.DataFrame(embedding)
+        # Whoever joins features of other transformers does it by instance.
+        is_array = isinstance(X, np.ndarray)
+        instances = None if is_array else X.index.get_level_values(0).unique()
+        return pd.DataFrame(embedding, index=instances)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -183,26 +189,34 @@ class PanelClassifierAdapter(BaseClassifier):
 
 
 def as_panel(X: Any) -> NDArray | list[NDArray]:
-    """Turn sktime's frames of shape (n_timepoints, n_channels) round into arrays.
+    """Turn one of sktime's panels into what scikit-learn's estimators take.
 
     Parameters
     ----------
-    X : ndarray of shape (n_series, n_channels, n_timepoints), or list of DataFrame
+    X : ndarray of shape (n_series, n_channels, n_timepoints), or DataFrame
+        The latter in the form "pd-multiindex", a row for each timepoint of a series.
 
     Returns
     -------
-    ndarray as it was, or list of float64 arrays of shape (n_channels, n_timepoints_i)
+    float64 ndarray of shape (n_series, n_channels, n_timepoints), or list
+        Of float64 arrays of shape (n_channels, n_timepoints_i), if lengths differ. An
+        array is given back as it was.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> as_panel([pd.DataFrame({"x": [1, 2], "y": [3, 4]})])
+    >>> index = pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("b", 0)])
+    >>> as_panel(pd.DataFrame({"x": [1, 2, 3], "y": [4, 5, 6]}, index=index))
     [array([[1., 2.],
-           [3., 4.]])]
+           [4., 5.]]), array([[3.],
+           [6.]])]
     """
     if isinstance(X, np.ndarray):
         return X
-    return [frame.to_numpy(dtype=np.float64).T for frame in X]
+    groups = X.groupby(level=0, sort=False)
+    series = [frame.to_numpy(dtype=np.float64).T for _, frame in groups]
+    lengths = {one.shape[1] for one in series}
+    return np.stack(series) if len(lengths) == 1 else series
 
 
 def _quick_mug(**parameters: Any) -> MUGTransformer:

@@ -69,7 +69,7 @@ class ShapeletBank(nn.Module):
         Length of the longest training series; bounds the dilations.
     n_shapelets : int
         Patterns for each dilation and each representation (the series, its first
-        differences); rounded up to full groups.
+        differences); rounded up to full groups, equally many for each mix of channels.
     """
 
     def __init__(self, n_channels: int, n_timepoints: int, n_shapelets: int) -> None:

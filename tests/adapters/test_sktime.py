@@ -7,11 +7,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 from sktime.classification.model_selection import TSCGridSearchCV
 from sktime.datasets import load_unit_test
 from sktime.datatypes import convert_to
 from sktime.pipeline import make_pipeline as make_sktime_pipeline
+from sktime.transformations.series.summarize import SummaryTransformer
 from sktime.utils.estimator_checks import check_estimator
 
 from mug_sklearn.adapters.sktime import (
@@ -54,6 +56,36 @@ def test_unequal_lengths_and_gaps(ragged, form):
     adapter = PanelTransformerAdapter(small_mug(embedding_dim=None)).fit(X)
     expected = small_mug(embedding_dim=None).fit_transform(ragged)
     assert_allclose(adapter.transform(X), expected, atol=1e-5)
+
+
+def test_features_are_joined_by_instance(panel):
+    shuffled = convert_to(panel, "nested_univ").iloc[[3, 0, 11, *range(4, 11), 1, 2]]
+    mug = PanelTransformerAdapter(small_mug())
+    means = SummaryTransformer(summary_function="mean", quantiles=None)
+    joined = (mug + means).fit_transform(shuffled)
+    assert list(joined.index) == list(shuffled.index)
+    embedding = small_mug().fit_transform(panel[shuffled.index.to_numpy()])
+    assert_allclose(joined.iloc[:, :8], embedding, atol=1e-5)
+    expected = panel[shuffled.index.to_numpy()].mean(axis=2)
+    assert_allclose(joined.iloc[:, 8:], expected, atol=1e-6)
+
+
+def test_channels_are_found_by_name(panel):
+    frames = [pd.DataFrame(series.T, columns=["p", "q"]) for series in panel]
+    mixed = [frame[["q", "p"]] if i % 2 else frame for i, frame in enumerate(frames)]
+    adapter = PanelTransformerAdapter(small_mug()).fit(frames)
+    assert_allclose(adapter.transform(mixed), adapter.transform(panel), atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["numpy3D", "df-list", "nested_univ"])
+def test_estimators_that_take_arrays_alone(panel, form):
+    flat = make_pipeline(FunctionTransformer(lambda X: X.reshape(len(X), -1)), SVC())
+    X = convert_to(panel, form)
+    predicted = PanelClassifierAdapter(flat).fit(X, Y).predict(X)
+    assert_array_equal(
+        predicted,
+        SVC().fit(flat[:1].transform(panel), Y).predict(flat[:1].transform(panel)),
+    )
 
 
 @pytest.mark.parametrize(
