@@ -124,10 +124,12 @@ def _choose_C(X: NDArray, y: NDArray, distances: NDArray) -> float:
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         folds = list(StratifiedKFold(N_FOLDS).split(X, y))
     for train, test in folds:
+        if len(np.unique(y[train])) == 1:
+            continue  # the other class has one series, and this fold tests on it
         kernel = np.exp(-_scale(X[train]) * distances[:, train])
         for index, C in enumerate(GRID):
             svc = _fit_svc(kernel[train], y[train], C)
-            accuracy[index] += svc.score(kernel[test], y[test]) / len(folds)
+            accuracy[index] += svc.score(kernel[test], y[test])
     # Sums of the same fractions in another order must not decide.
     return GRID[int(np.argmax(accuracy.round(9)))]
 

@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from filelock import FileLock
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -30,6 +32,9 @@ from .resampling import resample_split
 
 # A method that classifies by itself has this in the column of the classifier.
 OWN_CLASSIFIER = "1nn"
+# One failure stops nothing else: not even that of a method that ends the interpreter.
+_RECORDED = (Exception, SystemExit)
+_LONGEST_MESSAGE = 1000
 _PACKAGES = ("mug_sklearn", "torch", "scikit-learn", "aeon", "numpy")
 
 
@@ -60,7 +65,8 @@ def run_benchmark(
 
     A transformer is fitted on the training series alone, without labels; each
     classifier is then fitted on the embeddings. What the file already holds without an
-    error is not run again, so that an interrupted run goes on where it was.
+    error is not run again, so that an interrupted run goes on where it was. Several
+    runs may write to one file at once; they keep a lock beside it, ``.NAME.lock``.
 
     Parameters
     ----------
@@ -90,8 +96,8 @@ def run_benchmark(
     Raises
     ------
     ValueError
-        Before anything runs: if a name is unknown, a data set cannot be loaded, or the
-        file holds something else than results.
+        Before anything runs: if there is nothing to run, a name is unknown, a data set
+        cannot be loaded, or the file holds something else than results.
     ImportError
         If a method needs `aeon`, which is not installed.
 
@@ -110,6 +116,11 @@ def run_benchmark(
     (0, ['svm', 'svc'])
     """
     table = select_methods(methods)
+    if not table or not datasets:
+        raise ValueError(
+            f"there are {len(table)} methods and {len(datasets)} data sets; at least "
+            "one of each is needed"
+        )
     unknown = [name for name in classifiers if name not in CLASSIFIERS]
     if unknown or not classifiers:
         raise ValueError(
@@ -129,12 +140,9 @@ def run_benchmark(
         for unit in _units(name, str(datasets[name]), table, seeds, resamples)
     ]
     units = list(_undone(units, table, tuple(dict.fromkeys(classifiers)), done))
-    single = n_jobs == 1
-    work = (delayed(_run_unit)(unit, table[unit.method], single) for unit in units)
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     failures = []
     with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
-        for rows in parallel(work):
+        for rows in _run_units(units, table, n_jobs):
             _append(path, rows)
             failures += [row for row in rows if row["error"]][:1]
             progress.update()
@@ -187,9 +195,79 @@ def _undone(
             )
 
 
-def _run_unit(unit: _Unit, method: Method, keep_threads: bool) -> list[dict[str, Any]]:
-    """The rows of one unit; an error becomes part of the rows."""
-    common = {
+def _run_units(
+    units: Sequence[_Unit], methods: Mapping[str, Method], n_jobs: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows of each unit, as they come.
+
+    Where a unit ends the process that it runs in, nobody says which one it was. Those
+    that may have been running are then run one after the other, each in processes that
+    no other unit uses, and the rest goes on.
+    """
+    left = dict.fromkeys(units)  # a set in order
+    # One unit a batch, so that joblib has sent out two a process, and no more.
+    settings = {"batch_size": 1, "pre_dispatch": "2 * n_jobs"}
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **settings)
+    while left:
+        work = [
+            delayed(_run_unit)(unit, methods[unit.method], n_jobs == 1) for unit in left
+        ]
+        try:
+            for unit, rows in parallel(work):
+                del left[unit]
+                yield rows
+        except BrokenProcessPool:
+            for unit in list(left)[: 2 * effective_n_jobs(n_jobs)]:
+                del left[unit]
+                yield _run_apart(unit, methods[unit.method])
+
+
+def _run_apart(unit: _Unit, method: Method) -> list[dict[str, Any]]:
+    """The rows of a unit that may end its process."""
+    try:
+        # One job alone would run in this process.
+        ((_, rows),) = Parallel(n_jobs=2)([delayed(_run_unit)(unit, method, False)])
+    except BrokenProcessPool as error:
+        # The rest of joblib's message explains what ends processes in general.
+        message = f"{type(error).__name__}: {error}".split(". ")[0]
+        return [
+            _common(unit) | {"classifier": name, "error": message} | _finish()
+            for name in unit.classifiers
+        ]
+    return rows
+
+
+def _run_unit(
+    unit: _Unit, method: Method, keep_threads: bool
+) -> tuple[_Unit, list[dict[str, Any]]]:
+    """A unit and its rows; an error becomes part of the rows."""
+    common = _common(unit)
+    reset_peak_memory()
+    try:
+        data = resample_split(load_dataset(unit.source), unit.resample)
+        common |= {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+        with _threads(keep_threads, method.needs_aeon):
+            if method.needs_aeon:
+                _warm_up(method)
+            rows = list(_measure(unit, method, data))
+    except _RECORDED as error:
+        rows = [
+            {"classifier": name, "error": _message(error)} for name in unit.classifiers
+        ]
+    return unit, [{"error": ""} | common | row | _finish() for row in rows]
+
+
+def _message(error: BaseException) -> str:
+    """One line; csv refuses to read fields that are very long."""
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + "…"
+    return message
+
+
+def _common(unit: _Unit) -> dict[str, Any]:
+    """What every row of a unit says."""
+    return {
         "dataset": unit.dataset,
         "resample": unit.resample,
         "method": unit.method,
@@ -197,32 +275,17 @@ def _run_unit(unit: _Unit, method: Method, keep_threads: bool) -> list[dict[str,
         "versions": _versions(),
         "machine": _machine(),
     }
-    reset_peak_memory()
-    rows: list[dict[str, Any]] = []
-    try:
-        data = resample_split(load_dataset(unit.source), unit.resample)
-        common |= {"n_train": len(data.y_train), "n_test": len(data.y_test)}
-        with _threads(keep_threads, method.needs_aeon):
-            if method.needs_aeon:
-                _warm_up(method)
-            rows.extend(_measure(unit, method, data))
-    except Exception as error:  # recorded, so that one failure stops nothing else
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        measured = {row["classifier"] for row in rows}
-        rows += [
-            {"classifier": name, "error": message}
-            for name in unit.classifiers
-            if name not in measured
-        ]
-    finished = {
+
+
+def _finish() -> dict[str, Any]:
+    return {
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return [{"error": ""} | common | row | finished for row in rows]
 
 
 def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, Any]]:
-    """Fit, transform, and judge by each classifier."""
+    """Fit, transform, and judge by each classifier, of which any may fail."""
     estimator = method.make(unit.seed)
     start = time.perf_counter()
     if method.is_classifier:
@@ -244,14 +307,18 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
     transformed = time.perf_counter()
     for name in unit.classifiers:
         begun = time.perf_counter()
-        predicted = CLASSIFIERS[name]().fit(train, data.y_train).predict(test)
+        try:
+            predicted = CLASSIFIERS[name]().fit(train, data.y_train).predict(test)
+            judged: dict[str, Any] = _scores(data.y_test, predicted)
+        except _RECORDED as error:
+            judged = {"error": _message(error)}
         yield {
             "classifier": name,
             "fit_seconds": round(fitted - start, 4),
             "transform_seconds": round(transformed - fitted, 4),
             "classifier_seconds": round(time.perf_counter() - begun, 4),
             "embedding_width": train.shape[1],
-            **_scores(data.y_test, predicted),
+            **judged,
         }
 
 
@@ -305,23 +372,23 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
 
     A last line that was cut off while it was written is taken off.
     """
-    header = ",".join(RESULT_COLUMNS)
-    if not path.exists() or path.stat().st_size == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, header + "\n")
-        return set()
-    content = path.read_bytes()
-    first = content.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
-    if first != header:
-        raise ValueError(
-            f"{path} does not hold results: it begins with {first[:80]!r}; expected "
-            f"the header {header!r}"
-        )
-    if not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(path):
+        header = ",".join(RESULT_COLUMNS)
+        content = path.read_bytes() if path.exists() else b""
+        first = content.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
+        if content and first != header:
+            raise ValueError(
+                f"{path} does not hold results: it begins with {first[:80]!r}; "
+                f"expected the header {header!r}"
+            )
+        if b"\n" not in content:
+            path.write_text(header + "\n", encoding="utf-8")
+        elif not content.endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
     return {tuple(row[column] for column in KEY) for row in rows if not row["error"]}
 
 
@@ -330,14 +397,17 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     buffer = StringIO()
     writer = csv.DictWriter(buffer, RESULT_COLUMNS, restval="", lineterminator="\n")
     writer.writerows(rows)
-    _write(path, buffer.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    # Messages may name files whose names are no text.
+    content = buffer.getvalue().encode("utf-8", errors="backslashreplace")
+    with _lock(path), path.open("ab") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _lock(path: Path) -> FileLock:
+    """For several runs that write to the same file."""
+    return FileLock(path.with_name(f".{path.name}.lock"))
 
 
 def _versions() -> str:

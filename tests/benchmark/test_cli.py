@@ -73,6 +73,8 @@ def test_failures_are_listed_and_give_another_exit_code(folder, output, capsys):
         (["--datasets", "A,X", "Y"], "no data set X, Y; there are A, .*UnitTest"),
         (["--methods", "mug,nope"], "unknown methods nope; there are mug, "),
         (["--classifiers", "nope"], ".*there are svm, svc"),
+        (["--methods", ","], "there are 0 methods and 2 data sets"),
+        (["--datasets", ","], "there are 1 methods and 0 data sets"),
         (["--seeds", "0"], "seeds=0"),
         (["--data", "nowhere"], "no folder 'nowhere'"),
         (["--download"], "--download needs --data and the names"),

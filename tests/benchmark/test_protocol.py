@@ -57,6 +57,11 @@ def test_a_class_smaller_than_the_folds_is_no_obstacle():
     assert GridSearchedSVC().fit(X, y).predict(X).shape == (60,)
 
 
+def test_a_fold_with_one_class_to_train_on_is_no_obstacle():
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    assert_same_as_scikit_learn(X, np.arange(90) == 7)
+
+
 def test_a_constant_embedding_is_no_obstacle():
     y = np.arange(60) % 2
     assert GridSearchedSVC().fit(np.zeros((60, 2)), y).score(np.zeros((60, 2)), y) > 0

@@ -1,5 +1,7 @@
 """The runner: what is written, what is run again, and what fails."""
 
+import multiprocessing
+import os
 import sys
 from functools import partial
 
@@ -10,7 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
+from mug_sklearn.benchmark import METHODS as ALL_METHODS
 from mug_sklearn.benchmark import Method, load_results, run_benchmark
+from mug_sklearn.benchmark.protocol import CLASSIFIERS
+from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
 from mug_sklearn.benchmark.resampling import resample_split
 from mug_sklearn.datasets import load_dataset
 
@@ -33,6 +38,14 @@ def broken(seed, message):
 
 def interrupted(seed):
     raise KeyboardInterrupt
+
+
+def quitting(seed):
+    sys.exit(3)
+
+
+def dying(seed):
+    os._exit(1)
 
 
 def selfish(seed):
@@ -116,12 +129,82 @@ def test_failures_are_listed_in_the_end(datasets, tmp_path, capsys):
     ]
 
 
-def test_every_classifier_of_a_failed_fit_has_its_row(one_class, tmp_path):
+def test_every_classifier_of_a_failed_fit_has_its_row(datasets, tmp_path):
     output = tmp_path / "r.csv"
-    assert run(one_class, output, seeds=1, classifiers=["svc", "ridge"]) == 1
+    methods = {"other": Method(partial(broken, message="no luck"))}
+    sources, classifiers = {"A": datasets["A"]}, ["svc", "ridge"]
+    assert run(sources, output, methods, seeds=1, classifiers=classifiers) == 1
     results = load_results(output)
-    assert list(results["classifier"]) == ["svc", "ridge"]
-    assert results["error"].str.startswith("ValueError: ").all()
+    assert list(results["classifier"]) == classifiers
+    assert (results["error"] == "RuntimeError: no luck").all()
+
+
+def test_a_classifier_that_fails_keeps_no_other_one_from_its_row(
+    datasets, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(CLASSIFIERS, "svc", lambda: SVC(C=-1.0))
+    output = tmp_path / "r.csv"
+    methods = {"raw": ALL_METHODS["raw"]}
+    classifiers = ["svc", "ridge"]
+    sources = {"A": datasets["A"]}
+    assert run(sources, output, methods, classifiers=classifiers) == 1
+    rows = load_results(output).set_index("classifier")
+    assert "'C' parameter" in rows.loc["svc", "error"]
+    assert rows.loc["ridge", "error"] == ""
+    assert rows.loc["ridge", "accuracy"] > 0.9
+    monkeypatch.setitem(CLASSIFIERS, "svc", SVC)
+    assert run(sources, output, methods, classifiers=classifiers) == 0
+    assert (load_results(output)["error"] == "").all()
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [(quitting, "SystemExit: 3"), (dying, "TerminatedWorkerError: A worker process")],
+)
+def test_a_method_that_ends_its_process_stops_nothing_else(
+    datasets, tmp_path, method, message
+):
+    output = tmp_path / "r.csv"
+    methods = {"ending": Method(method, is_random=False), "raw": ALL_METHODS["raw"]}
+    assert run(datasets, output, methods, n_jobs=2) == 2
+    results = load_results(output).set_index(["method", "dataset"])
+    assert len(results) == 4
+    assert results.loc["ending", "error"].str.startswith(message).all()
+    assert (results.loc["raw", "error"] == "").all()
+
+
+@pytest.mark.parametrize("message", ["v" * 200_000, "no file \udcff"])
+def test_no_message_makes_the_file_unreadable(datasets, tmp_path, message):
+    output = tmp_path / "r.csv"
+    methods = METHODS | {"other": Method(partial(broken, message=message))}
+    for _ in range(2):
+        assert run({"A": datasets["A"]}, output, methods, seeds=1) == 1
+    error = load_results(output).set_index("method").loc["other", "error"]
+    assert error.startswith(f"RuntimeError: {message[:8]}")
+    assert len(error) < 1100
+
+
+def test_runs_may_share_a_file(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    context = multiprocessing.get_context("spawn")
+    raw = {"raw": ALL_METHODS["raw"]}
+    processes = [
+        context.Process(target=run, args=({name: source}, output, raw))
+        for name, source in datasets.items()
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert output.read_text().count("dataset,") == 1
+    assert sorted(load_results(output)["dataset"]) == ["A", "B"]
+
+
+def test_a_header_cut_off_is_completed(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    output.write_text(",".join(RESULT_COLUMNS))
+    assert run({"A": datasets["A"]}, output) == 0
+    assert len(load_results(output)) == 2
 
 
 def test_an_interrupt_leaves_a_file_to_go_on_from(datasets, tmp_path):
@@ -174,6 +257,7 @@ def test_processes_change_no_result(datasets, tmp_path):
         ({"seeds": 0}, "seeds=0"),
         ({"resamples": -1}, "resamples=-1"),
         ({"n_jobs": 0}, "n_jobs=0"),
+        ({"methods": {}}, "0 methods and 2 data sets"),
     ],
 )
 def test_wrong_arguments_stop_before_any_work(datasets, tmp_path, changed, message):
