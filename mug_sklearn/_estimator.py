@@ -611,7 +611,8 @@ class MUGTransformer(
             Before `fit`.
         ValueError
             Where a parameter is an object that JSON has no form for, such as a
-            RandomState as `random_state`; set an int or None first.
+            RandomState as `random_state`; set an int or None first. Or where `path` is
+            a folder or a device.
 
         See Also
         --------

@@ -5,6 +5,7 @@ pairs as published by the UCR and UEA archives, and ``.npz`` files. Nothing here
 downloads.
 """
 
+import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
@@ -20,6 +21,8 @@ __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
 
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+# What numpy raises on malformed archives: TypeError where it is a bare array.
+_MALFORMED = (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error)
 _ACCEPTED = (
     "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
     "NAME_TRAIN.ts and NAME_TEST.ts"
@@ -264,12 +267,20 @@ def _load_npz(path: Path) -> Dataset:
         with np.load(path, allow_pickle=False) as content:
             found = list(content.files)
             arrays = {key: content[key] for key in _ARRAYS if key in found}
-    # TypeError: a bare array under this suffix is no archive to open.
-    except (OSError, ValueError, EOFError, BadZipFile, TypeError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"cannot read {path} as a .npz file: {error}") from error
     if len(arrays) < len(_ARRAYS):
         raise ValueError(
             f"{path} holds the arrays {found}; expected {', '.join(_ARRAYS)}"
+        )
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{key} in {path} is no array")
+    kinds = {arrays[key].dtype.kind for key in ("y_train", "y_test")}
+    if len(kinds) > 1 and not kinds <= set("biuf"):
+        raise ValueError(
+            f"y_train and y_test in {path} have dtypes {arrays['y_train'].dtype} and "
+            f"{arrays['y_test'].dtype}; expected labels of one kind"
         )
     for part in ("train", "test"):
         X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]

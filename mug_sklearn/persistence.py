@@ -25,6 +25,8 @@ from .nn.readout import BlockScaling, Readout
 
 HEADER = "mug_sklearn"
 FORMAT = 1
+# Of the temporary files that become a user's.
+_PREFIX = ".mug_sklearn."
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
@@ -126,10 +128,12 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a temporary file that takes the place of `path` in the end.
 
-    Where anything is raised inside, `path` stays as it was.
+    Where anything is raised inside, `path` stays as it was. A link to a file stays one.
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{os.fspath(path)!r} is no file that could be replaced.")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=_PREFIX)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -139,6 +143,46 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink()
         raise
+
+
+def check_replaceable(
+    path: Path, name: str, sources: Mapping[str, Path | None]
+) -> None:
+    """Refuse, before any work, what `replaced_file` could not write in the end.
+
+    Parameters
+    ----------
+    path : Path
+        What an argument said.
+    name : str
+        Of that argument, for messages.
+    sources : mapping of str to Path or None
+        Other arguments and the files that they name, which are to be kept.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such folder or nothing can be written in it, or the path is
+        that of a source, or of something that is no file.
+    """
+    target = path.resolve()
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
+    if target.is_dir():
+        raise ValueError(f"{name} is a folder, {str(path)!r}; a file is accepted.")
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{name} is no file, {str(path)!r}; a file is accepted.")
+    for other, source in sources.items():
+        if source and source.exists() and target.exists() and target.samefile(source):
+            raise ValueError(
+                f"{name} is {other}, {str(path)!r}; it would be overwritten."
+            )
+    try:
+        tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PREFIX).close()
+    except OSError as error:
+        raise ValueError(
+            f"{name} cannot be written, {str(path)!r}: {error.strerror}."
+        ) from error
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:

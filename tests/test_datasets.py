@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -109,6 +110,7 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
         ({"X_test": np.zeros(3)}, r"X_test .* shape \(3,\)"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
         ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
+        ({"y_test": np.arange(3)}, "have dtypes <U1 and int64; expected labels of one"),
     ],
 )
 def test_npz_with_other_content(tmp_path, arrays, changes, message):
@@ -123,6 +125,21 @@ def test_damaged_npz(tmp_path, content):
     path = tmp_path / "x.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"cannot read .*x\.npz as a \.npz file"):
+        load_dataset(path)
+
+
+def test_npz_with_a_damaged_or_foreign_member(tmp_path, arrays):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, **arrays)
+    content = bytearray(path.read_bytes())
+    content[80] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot read .*x\.npz as a \.npz file"):
+        load_dataset(path)
+    np.savez(path, **{key: arrays[key] for key in arrays if key != "y_test"})
+    with ZipFile(path, "a") as archive:
+        archive.writestr("y_test", "a,b,a")
+    with pytest.raises(ValueError, match=r"y_test in .*x\.npz is no array"):
         load_dataset(path)
 
 

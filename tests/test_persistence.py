@@ -113,6 +113,26 @@ def test_a_failed_save_leaves_the_file_alone(panel, path):
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="/dev/null")
+def test_what_is_no_file_is_not_replaced(panel, tmp_path):
+    mug = MUGTransformer(max_epochs=0, random_state=0).fit(panel)
+    with pytest.raises(ValueError, match=r"/dev/null' is no file"):
+        mug.save("/dev/null")
+    with pytest.raises(ValueError, match="is no file"):
+        mug.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege")
+def test_a_link_stays_one(panel, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    mug = MUGTransformer(max_epochs=0, random_state=0).fit(panel)
+    mug.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    loaded = MUGTransformer.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.transform(panel), mug.transform(panel))
+
+
 def test_a_missing_folder_is_named(panel, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         small_mug().fit(panel).save(tmp_path / "nowhere" / "model")

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from .. import MUGTransformer
 from ..device import resolve_device
-from ..persistence import replaced_file
+from ..persistence import check_replaceable, replaced_file
 from .arguments import at_least
 from .files import (
     PANEL_FORMATS,
@@ -110,7 +110,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _fit(args: argparse.Namespace) -> None:
     check_panel_path(args.input)
-    _check_output(args.save, "--save", {"IN": args.input})
+    check_replaceable(args.save, "--save", {"IN": args.input})
     resolve_device(args.device)
     X = read_panel(args.input, args.array)
     started = time.perf_counter()
@@ -123,7 +123,7 @@ def _fit(args: argparse.Namespace) -> None:
 def _embed(args: argparse.Namespace) -> None:
     check_panel_path(args.input)
     check_embedding_path(args.output)
-    _check_output(args.output, "OUT", {"IN": args.input, "--model": args.model})
+    check_replaceable(args.output, "OUT", {"IN": args.input, "--model": args.model})
     resolve_device(args.device)
     started = time.perf_counter()
     if args.model is None:
@@ -189,18 +189,6 @@ def _loaded_transformer(args: argparse.Namespace) -> MUGTransformer:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ValueError(f"{options}: not with --model, which is fitted already.")
     return MUGTransformer.load(args.model).to(args.device)
-
-
-def _check_output(path: Path, name: str, inputs: dict[str, Path | None]) -> None:
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
-    if path.is_dir():
-        raise ValueError(f"{name} is a folder, {str(path)!r}; a file is accepted.")
-    for other, source in inputs.items():
-        if source and source.exists() and path.exists() and path.samefile(source):
-            raise ValueError(
-                f"{name} is {other}, {str(path)!r}; it would be overwritten."
-            )
 
 
 def _report(

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ PANEL_FORMATS = [
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
 _PANEL_SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
+# What readers raise on malformed content. (UnicodeError is a ValueError.)
+_MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error, csv.Error)
 _EMBEDDING_SUFFIXES = (".npz", ".npy", ".parquet")
 
 
@@ -107,14 +110,13 @@ def read_panel(path: Path, array: str | None = None) -> Any:
         if path.suffix == ".npz":
             return _read_npz(path, array)
         if path.suffix == ".npy":
-            return _checked(np.load(path, mmap_mode="r", allow_pickle=False))
+            return _read_npy(path)
         if path.suffix == ".csv":
             return _read_csv(path)
         if path.suffix == ".parquet":
             return _read_parquet(path)
         return read_ts(path)[0]
-    # The readers state malformed content with exceptions of many kinds.
-    except (ValueError, EOFError, BadZipFile, TypeError, UnicodeError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
 
 
@@ -176,19 +178,30 @@ def _check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
         )
 
 
+def _read_npy(path: Path) -> NDArray:
+    content = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(content, np.ndarray):
+        raise ValueError("it is an archive of arrays, for which .npz stands")
+    return _checked(content)
+
+
 def _read_npz(path: Path, array: str | None) -> NDArray:
     content = np.load(path, allow_pickle=False)
     if isinstance(content, np.ndarray):
         raise ValueError("it is no archive, but a single array, for which .npy stands")
     with content:
         names = content.files
-        if array is None and "X" not in names and len(names) != 1:
-            held = ", ".join(names) or "nothing"
-            raise ValueError(f"it holds {held}, and no X; name one by --array")
-        name = array or ("X" if "X" in names else names[0])
-        if name not in names:
-            raise ValueError(f"it holds {', '.join(names)}, and no {name}")
-        return _checked(content[name])
+        held = ", ".join(names) or "nothing"
+        if array is None:
+            if "X" not in names and len(names) != 1:
+                raise ValueError(f"it holds {held}, and no X; name one by --array")
+            array = "X" if "X" in names else names[0]
+        if array not in names:
+            raise ValueError(f"it holds {held}, and no {array!r}")
+        found = content[array]
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"its member {array!r} is no array")
+    return _checked(found)
 
 
 def _read_csv(path: Path) -> NDArray:

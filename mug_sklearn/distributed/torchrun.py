@@ -7,9 +7,11 @@ import argparse
 import ast
 import os
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ import torch.distributed.nn.functional
 from numpy.typing import NDArray
 
 from .. import MUGTransformer
+from ..persistence import check_replaceable
 from ..pretraining.ranks import ProcessGroupRanks, Ranks
 
 EXAMPLES = """
@@ -58,11 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
+        check_replaceable(options.save, "--save", {"series": options.series})
         X = read_series(options.series)
-        if not options.save.parent.is_dir():
-            raise ValueError(
-                f"there is no folder {str(options.save.parent)!r} for --save"
-            )
         asked = mug.device
         _join_processes(mug)
         _check_same_shape(X)
@@ -104,14 +104,17 @@ def read_series(path: Path) -> NDArray:
     >>> read_series(path).shape
     (3, 20)
     """
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        for name in ("X_train", "X"):
-            if name in loaded:
-                return np.asarray(loaded[name])
-        found = ", ".join(loaded) or "nothing"
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            for name in ("X_train", "X"):
+                if name in loaded:
+                    return np.asarray(loaded[name])
+            found = ", ".join(loaded) or "nothing"
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     raise ValueError(f"{str(path)!r} holds {found}; an array X_train or X is accepted")
 
 

@@ -273,18 +273,23 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
     return mapper.fit_transform(embedding)
 
 
-def _scatter(
-    ax: Axes, points: NDArray, colour: Any, marker: str, label: str | None = None
-) -> Any:
+def _scatter(ax: Axes, points: NDArray, colour: Any, marker: str) -> Any:
     x, y = points.T
-    return ax.scatter(
-        x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0, label=label
-    )
+    return ax.scatter(x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0)
 
 
 def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
     classes = np.unique(y)
-    for index, label in enumerate(classes):
-        _scatter(ax, points[y == label], *MARKS[index % len(MARKS)], label=str(label))
-    columns = -(-len(classes) // _CLASSES_PER_LEGEND_COLUMN)
-    ax.legend(title="class", ncols=columns, loc="upper left", bbox_to_anchor=(1, 1))
+    marks = [
+        _scatter(ax, points[y == label], *MARKS[index % len(MARKS)])
+        for index, label in enumerate(classes)
+    ]
+    # Both are named: matplotlib by itself leaves out what begins with an underscore.
+    ax.legend(
+        marks,
+        [str(label) for label in classes],
+        title="class",
+        ncols=-(-len(classes) // _CLASSES_PER_LEGEND_COLUMN),
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )

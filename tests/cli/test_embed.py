@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import mug_sklearn.cli.embed
 from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
 
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/dev and /proc")
 QUICK = ["--max-epochs", "0", "--quiet"]
 
 
@@ -205,6 +207,14 @@ class TestRefused:
         (tmp_path / "blank.csv").write_text("  \n")
         np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
         (tmp_path / "bad.npz").write_bytes(b"no archive")
+        np.savez_compressed("damaged.npz", X=np.ones((12, 30)))
+        content = bytearray((tmp_path / "damaged.npz").read_bytes())
+        content[70] ^= 0xFF
+        (tmp_path / "damaged.npz").write_bytes(content)
+        with ZipFile("foreign.npz", "w") as archive:
+            archive.writestr("X", "1,2,3")
+        (tmp_path / "archive.npy").write_bytes((tmp_path / "two.npz").read_bytes())
+        (tmp_path / "long.csv").write_text("1,2\n" + '"' + "3" * 200_000 + '",4\n')
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
@@ -223,7 +233,12 @@ class TestRefused:
             ("embed a.npy a.npy", "OUT is IN"),
             ("embed bad.model out.npz", "'bad.model': accepted are .npz, .npy, .csv"),
             ("embed two.npz out.npz", "it holds p, q, and no X; name one by --array"),
-            ("embed two.npz out.npz --array r", "it holds p, q, and no r"),
+            ("embed two.npz out.npz --array r", "it holds p, q, and no 'r'"),
+            ("embed two.npz out.npz --array=", "it holds p, q, and no ''"),
+            ("embed damaged.npz out.npz", "cannot read 'damaged.npz'"),
+            ("embed foreign.npz out.npz", "its member 'X' is no array"),
+            ("embed archive.npy out.npz", "it is an archive of arrays"),
+            ("embed long.csv out.npz", "cannot read 'long.csv'"),
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
             ("embed text.npy out.npz", "accepted are numbers of shape"),
             ("embed one.npy out.npz", r"it has shape (5,)"),
@@ -244,6 +259,8 @@ class TestRefused:
             ("embed a.npy out.npz --device quantum", "device='quantum'"),
             ("fit a.npy --save a.npy", "--save is IN, 'a.npy'"),
             ("fit a.npy --save no/model", "no folder 'no' for --save"),
+            pytest.param(*("fit a.npy --save /dev/null", "is no file"), marks=ON_LINUX),
+            pytest.param(*("fit a.npy --save /proc/x", "be written"), marks=ON_LINUX),
             ("fit none.npy --save other", "there is no file 'none.npy'"),
         ],
     )

@@ -215,14 +215,29 @@ def test_bad_parameters_end_it_with_a_message(path, capsys, parameters, message)
 def test_bad_files_end_it_with_a_message(path, capsys):
     missing, other = path.with_name("missing.npy"), path.with_name("other.npz")
     np.savez(other, y=np.zeros(3))
+    empty, cut = path.with_name("empty.npy"), path.with_name("cut.npz")
+    empty.touch()
+    cut.write_bytes(other.read_bytes()[:-30])
+    damaged = path.with_name("damaged.npz")
+    np.savez_compressed(damaged, X=np.ones((12, 30)))
+    content = bytearray(damaged.read_bytes())
+    content[70] ^= 0xFF
+    damaged.write_bytes(content)
     nowhere = path.parent / "nowhere" / "model"
+    before = path.read_bytes()
     for series, saved, message in (
         (missing, path.with_name("model"), "missing.npy"),
         (other, path.with_name("model"), "holds y; an array X_train or X is accepted"),
+        (empty, path.with_name("model"), f"cannot read {str(empty)!r}"),
+        (cut, path.with_name("model"), f"cannot read {str(cut)!r}"),
+        (damaged, path.with_name("model"), f"cannot read {str(damaged)!r}"),
         (path, nowhere, "there is no folder"),
+        (path, path.parent, "--save is a folder"),
+        (path, path, "--save is series"),
     ):
         assert main(["fit", str(series), "--save", str(saved)]) == 2
         assert message in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

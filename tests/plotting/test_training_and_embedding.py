@@ -153,6 +153,12 @@ def test_the_global_random_state_stays(ax, embedding):
     assert before[1] == after[1]
 
 
+def test_every_class_is_in_the_legend_whatever_its_name(ax, embedding):
+    plot_embedding(embedding, ["_hidden", "", "b"] * 10, ax=ax)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["", "_hidden", "b"]
+
+
 def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
     y = [f"a rather long name of class {i}" for i in range(30)]
     ax = plot_embedding(embedding, y)
