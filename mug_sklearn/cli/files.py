@@ -214,8 +214,14 @@ def _read_csv(path: Path) -> NDArray:
         "skipinitialspace": True,
         "encoding": "utf-8-sig",
     }
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
-    cells = [cell for cell in first.to_numpy().ravel() if isinstance(cell, str)]
+    top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
+    cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
+    # Read as a series, they would shift all embeddings by one.
+    if len(cells) > 2 and cells == [str(number) for number in range(len(cells))]:
+        raise ValueError(
+            f"its first line counts 0, 1, …, {cells[-1]}, as pandas names columns and "
+            "rows; write it by to_csv(..., header=False, index=False)"
+        )
     # One number makes it a series: a stray word must not make a series a line of names.
     has_names = bool(cells) and not any(map(_is_number, cells))
     try:
@@ -226,7 +232,14 @@ def _read_csv(path: Path) -> NDArray:
         raise ValueError(
             f"{error}; accepted are numbers, empty cells and one line of names on top"
         ) from error
-    return _checked(frame.to_numpy())
+    values = _checked(frame.to_numpy())
+    counts = (values[:, 0] == range(len(values))).all()
+    if has_names and pd.isna(top.iloc[0, 0]) and counts:
+        raise ValueError(
+            "its first column, without a name, counts the series, as pandas does; "
+            "write it by to_csv(..., index=False)"
+        )
+    return values
 
 
 def _is_number(cell: str) -> bool:

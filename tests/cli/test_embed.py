@@ -215,6 +215,10 @@ class TestRefused:
             archive.writestr("X", "1,2,3")
         (tmp_path / "archive.npy").write_bytes((tmp_path / "two.npz").read_bytes())
         (tmp_path / "long.csv").write_text("1,2\n" + '"' + "3" * 200_000 + '",4\n')
+        frame = pd.DataFrame(table)
+        frame.to_csv("counted.csv")
+        frame.to_csv("columns.csv", index=False)
+        frame.add_prefix("t").to_csv("index.csv")
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
@@ -239,6 +243,9 @@ class TestRefused:
             ("embed foreign.npz out.npz", "its member 'X' is no array"),
             ("embed archive.npy out.npz", "it is an archive of arrays"),
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
+            ("embed counted.csv out.npz", "its first line counts 0, 1, …, 29, as"),
+            ("embed columns.csv out.npz", "its first line counts 0, 1, …, 29, as"),
+            ("embed index.csv out.npz", "its first column, without a name, counts"),
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
             ("embed text.npy out.npz", "accepted are numbers of shape"),
             ("embed one.npy out.npz", r"it has shape (5,)"),
