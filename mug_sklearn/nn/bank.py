@@ -32,7 +32,8 @@ ACCELERATOR_RESPONSES = 2**26
 SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
 
-# Values of some series and where they are observed, both of shape (n, C, T).
+# Values of some series and where they are observed, both of shape (n, C, T); the latter
+# as truth values or as numbers.
 Representation = tuple[Tensor, Tensor]
 
 
@@ -105,10 +106,13 @@ class ShapeletBank(nn.Module):
         self, values: Tensor, observed: Tensor
     ) -> "Iterator[tuple[DilatedShapelets, Representation]]":
         """Each scale with the representation of the series that it looks at."""
-        differences = first_differences(values, observed)
+        differences, known = first_differences(values, observed)
+        # Truth values would be converted to numbers anew for each scale.
+        series = values, observed.to(values.dtype)
+        differenced = differences, known.to(values.dtype)
         for scale in self.scales:
             assert isinstance(scale, DilatedShapelets)
-            yield scale, differences if scale.differenced else (values, observed)
+            yield scale, differenced if scale.differenced else series
 
 
 @cache
@@ -215,7 +219,6 @@ class DilatedShapelets(nn.Module):
         from .bank_loops import pool_matches
 
         dtype = self.patterns.dtype
-        # Truth values would be converted to numbers anew at each use.
         values, observed = (x.to(dtype).contiguous().numpy() for x in series)
         n_mixes, n_patterns, _ = self.patterns.shape
         features = np.empty((len(values), 3, n_mixes, n_patterns), values.dtype)
