@@ -1,13 +1,13 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike, fspath
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import torch
@@ -38,7 +38,12 @@ from ._panel import (
     series_from_list,
 )
 from ._settings import check_combinations, network_config, training_plan
-from .device import double_precision_device, one_cpu_thread, resolve_device
+from .device import (
+    double_precision_device,
+    one_cpu_thread,
+    resolve_device,
+    usual_modes,
+)
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
@@ -74,6 +79,29 @@ FITTED_STATE = (
     "_fitted_width",
     "_n_features_out",
 )
+
+
+_Arguments = ParamSpec("_Arguments")
+_Returned = TypeVar("_Returned")
+
+
+def _all_or_nothing(
+    method: Callable[Concatenate[Any, _Arguments], _Returned],
+) -> Callable[Concatenate[Any, _Arguments], _Returned]:
+    """Let a method take back all changes to its estimator if it raises anything."""
+
+    @wraps(method)
+    def wrapped(self: Any, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Any:
+        before = without_callbacks(self.__dict__)
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            for name in without_callbacks(self.__dict__):
+                del self.__dict__[name]
+            self.__dict__.update(before)
+            raise
+
+    return wrapped
 
 
 class MUGTransformer(
@@ -179,7 +207,8 @@ class MUGTransformer(
     n_channels_in_ : int
         Channels of the training series.
     n_timepoints_in_ : int
-        Length of the longest training series, without trailing missing values.
+        Length of the longest training series, without trailing missing values; of the
+        first fit, where others went on from it.
     location_, scale_ : float64 ndarray of shape (`n_channels_in_`,)
         Mean and standard deviation by which channels are standardised.
     network_ : MUGNetwork
@@ -365,6 +394,7 @@ class MUGTransformer(
         self.random_state = random_state
         self.verbose = verbose
 
+    @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Pretrain the network on a panel of series, without labels.
@@ -387,10 +417,10 @@ class MUGTransformer(
             Like any other exception, KeyboardInterrupt included, it leaves the
             estimator as it was.
         """
-        with self._all_or_nothing():
-            self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
+        self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
 
+    @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def resume(self, X: ArrayLike, y: Any = None) -> Self:
         """Go on with a `fit` or `partial_fit` from a checkpoint, to its end. Ours.
@@ -443,10 +473,10 @@ class MUGTransformer(
                 f"This {type(self).__name__} has no training to go on with; load a "
                 "file that mug_sklearn.callbacks.Checkpoint wrote."
             )
-        with self._all_or_nothing():
-            self._resume(X, y)
+        self._resume(X, y)
         return self
 
+    @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Go on training with further series, of a stream or of many files. Ours.
@@ -462,7 +492,8 @@ class MUGTransformer(
         ----------
         X : array-like or list of arrays
             Series with the channels of the first call, in any form that the class
-            describes. Longer series than the first call's are taken.
+            describes. Longer series than the first call's are taken; a 2-D `X` has to
+            be as wide as that of the first call.
         y : None
             Ignored; present by convention.
 
@@ -489,22 +520,8 @@ class MUGTransformer(
         """
         # scikit-learn checks the parameters on the first call only.
         self._validate_params()
-        with self._all_or_nothing():
-            self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
+        self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
-
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Take back all changes to the estimator if anything is raised inside."""
-        before = without_callbacks(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            # The framework has yet to say good-bye to the callbacks.
-            for name in without_callbacks(self.__dict__):
-                del self.__dict__[name]
-            self.__dict__.update(before)
-            raise
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Embed each series.
@@ -512,8 +529,9 @@ class MUGTransformer(
         Parameters
         ----------
         X : array-like or list of arrays
-            Series with the channels of the training series. A 2-D `X` must have the
-            width of the 2-D `X` seen during `fit`; other forms may have any length.
+            Series with the channels of the training series. A 2-D `X` must be as wide
+            as the `X` seen during `fit`, or its longest series was; other forms may
+            have any length.
 
         Returns
         -------
@@ -678,7 +696,6 @@ class MUGTransformer(
         self, X: ArrayLike, y: Any, continued: bool, streaming: bool = False
     ) -> None:
         device = resolve_device(self.device)
-        seed = self._draw_seed()
         check_combinations(self)
         panel = self._read_panel(X, reset=not continued)
         longest = self.n_timepoints_in_ if continued else panel.n_timepoints
@@ -686,6 +703,8 @@ class MUGTransformer(
         if continued:
             self._check_same_shape(config)
         _warn_of_unobserved(panel)
+        # Last: what is refused draws no number from a caller's RandomState.
+        seed = self._draw_seed()
         if not continued:
             self.n_channels_in_ = panel.n_channels
             self.n_timepoints_in_ = panel.n_timepoints
@@ -763,6 +782,7 @@ class MUGTransformer(
 
         with (
             one_cpu_thread(),
+            usual_modes(course.device, training=True),
             tqdm(
                 total=course.plan.n_steps,
                 desc=type(self).__name__,
@@ -973,8 +993,10 @@ def _warn_of_unobserved(panel: Panel) -> None:
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Refuse to go on with a training on another panel."""
+    # Means, too, compare by deviations: theirs may be anything.
     for name, value in expected.items():
-        if not np.allclose(found[name], value, rtol=1e-6):
+        size = expected["scale"] if name == "location" else np.abs(value)
+        if not (np.abs(np.subtract(found[name], value)) <= 1e-6 * size).all():
             raise ValueError(
                 f"X is not the panel of the interrupted fit: its {name} is "
                 f"{found[name]}, not {value}."

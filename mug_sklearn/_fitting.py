@@ -122,7 +122,7 @@ class Course:
         discover_shapelets(network, *self._sample(DISCOVERY_SERIES, rng), rng)
         if self.config.n_random_shapelets and self.calibrates:
             values, observed = self._sample(CALIBRATION_SERIES, rng)
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator("cpu").manual_seed(seed)
             network.bank.calibrate(values, observed, generator)
 
     def fit_readout(
@@ -175,7 +175,7 @@ class Course:
     def _initial_network(self) -> MUGNetwork:
         network = build_network(self.config)
         if self.weights is None:
-            initialise(network, torch.Generator().manual_seed(self.plan.seed))
+            initialise(network, torch.Generator("cpu").manual_seed(self.plan.seed))
         else:
             network.load_state_dict(self.weights)
         return network

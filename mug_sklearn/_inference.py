@@ -14,7 +14,12 @@ import torch
 from torch import Tensor
 
 from ._panel import Panel
-from .device import double_precision_device, is_out_of_memory, one_cpu_thread
+from .device import (
+    double_precision_device,
+    is_out_of_memory,
+    one_cpu_thread,
+    usual_modes,
+)
 from .nn.network import MUGNetwork
 
 # Values and series in a batch: more make a CPU no faster, and these keep an accelerator
@@ -93,7 +98,7 @@ class Inference:
         def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
                 values, observed = batches.read(chosen)
-                with torch.inference_mode():
+                with usual_modes(self.device, training=False):
                     return [(chosen, compute(values, observed))]
             except (MemoryError, RuntimeError) as error:
                 if len(chosen) == 1 or not is_out_of_memory(error):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ._callback_support import EPOCH, CallbackContext
+from .persistence import require_form_in_file
 
 __all__ = ["Checkpoint"]
 
@@ -28,8 +29,9 @@ class Checkpoint:
     dirpath : str or path-like
         Folder of the checkpoints, made where it is missing. Their names are
         ``epoch-0001.safetensors`` and so on; a fit inside a search or a pipeline has a
-        subfolder of its own, named after its place there. Files of the same name are
-        replaced.
+        subfolder of its own, named after its place there, as far as they tell
+        callbacks of it: scikit-learn's FeatureUnion and cross_validate do not, and
+        their fits write to one folder. Files of the same name are replaced.
     every_n_epochs : int, default=1
         Epochs from one checkpoint to the next. Each fits shapelets and readout, as
         the end of `fit` does.
@@ -83,12 +85,7 @@ class Checkpoint:
                 f"Checkpoint was set on {type(estimator).__name__}, which has no "
                 "checkpoints; set it on the MUGTransformer inside."
             )
-        random_state = estimator.random_state
-        if random_state is not None and not isinstance(random_state, Integral):
-            raise ValueError(
-                f"random_state={random_state!r} cannot be written to a checkpoint; "
-                "accepted with Checkpoint are an int and None."
-            )
+        require_form_in_file(estimator.get_params(deep=False))
         self._folder(context).mkdir(parents=True, exist_ok=True)
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:

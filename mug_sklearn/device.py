@@ -1,7 +1,7 @@
 """Devices: their names and precision, threads, shortage of memory."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock, local
 from typing import Any
 
@@ -34,11 +34,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
     accepted = f"'auto', 'cpu'{''.join(f', {name!r}' for name in available)}"
     try:
         resolved = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise ValueError(
             f"device={device!r} is no torch device; accepted here: {accepted}."
         ) from None
-    if resolved.type not in {"cpu", *available}:
+    counts = {"cpu": 1} | {
+        name: 1 if name == "mps" else getattr(torch, name).device_count()
+        for name in available
+    }
+    # A number that is too large may turn out negative.
+    if not 0 <= (resolved.index or 0) < counts.get(resolved.type, 0):
         raise ValueError(
             f"device={device!r} is not available; accepted here: {accepted}."
         )
@@ -96,13 +101,9 @@ class _Inside:
     lock = Lock()
 
 
-def _limit_products() -> _Threads:
-    """Let each have one thread, and give those that had more."""
+def _product_threads() -> _Threads:
     libraries = get_cached_controller().select(user_api="blas").lib_controllers
-    before = [(library, library.num_threads) for library in libraries]
-    _set_threads([(library, 1) for library in libraries])
-    # A setting that another thread holds has not changed, so it is not to be restored.
-    return [(library, n) for library, n in before if library.num_threads < n]
+    return [(library, library.num_threads) for library in libraries]
 
 
 def _set_threads(threads: _Threads) -> None:
@@ -129,20 +130,55 @@ def one_cpu_thread() -> Iterator[int]:
     if getattr(_Inside.this_thread, "inside", False):
         yield 1
         return
-    # torch has one setting for all threads to come: the first to enter knows it.
-    with _Inside.lock:
-        if _Inside.n_in_all == 0:
-            _Inside.n_threads_outside = torch.get_num_threads()
-            _Inside.products_outside = _limit_products()
-        _Inside.n_in_all += 1
-        torch.set_num_threads(1)
-    _Inside.this_thread.inside = True
+    # torch has one setting for all threads to come: the first to enter knows it. An
+    # interrupt may come anywhere: nothing is changed before it is noted.
+    is_counted = False
     try:
+        with _Inside.lock:
+            if _Inside.n_in_all == 0:
+                _Inside.n_threads_outside = torch.get_num_threads()
+                _Inside.products_outside = before = _product_threads()
+                is_counted = True
+                _Inside.n_in_all += 1
+                _set_threads([(library, 1) for library, _ in before])
+                # What another thread holds has not changed: it is not to be restored.
+                _Inside.products_outside = [
+                    (library, n) for library, n in before if library.num_threads < n
+                ]
+            else:
+                is_counted = True
+                _Inside.n_in_all += 1
+            torch.set_num_threads(1)
+        _Inside.this_thread.inside = True
         yield _Inside.n_threads_outside
     finally:
         _Inside.this_thread.inside = False
-        with _Inside.lock:
-            _Inside.n_in_all -= 1
-            if _Inside.n_in_all == 0:
-                _set_threads(_Inside.products_outside)
-            torch.set_num_threads(_Inside.n_threads_outside)
+        if is_counted:
+            with _Inside.lock:
+                try:
+                    if _Inside.n_in_all == 1:
+                        _set_threads(_Inside.products_outside)
+                    torch.set_num_threads(_Inside.n_threads_outside)
+                finally:
+                    _Inside.n_in_all -= 1
+
+
+@contextmanager
+def usual_modes(device: torch.device, training: bool) -> Iterator[None]:
+    """Compute as torch does by default, whatever modes the caller has set.
+
+    Autocast would change what is computed, and without gradients there is no training.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network is.
+    training : bool
+        Whether gradients are needed inside.
+    """
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(not training))
+        modes.enter_context(torch.set_grad_enabled(training))
+        for kind in {device.type, "cpu"}:
+            modes.enter_context(torch.autocast(kind, enabled=False))
+        yield

@@ -124,6 +124,17 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
 
 
+def require_form_in_file(state: Mapping[str, Any]) -> None:
+    """Refuse a state that `write_state` cannot write.
+
+    Raises
+    ------
+    ValueError
+        As `write_state`.
+    """
+    _encoded(dict(state), "", {})
+
+
 @contextmanager
 def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a temporary file that takes the place of `path` in the end.

@@ -1,6 +1,7 @@
 """Callbacks: epochs as tasks, progress, early stop, checkpoints and resuming."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -131,6 +132,21 @@ class TestEpochs:
         assert recorder.calls[-1] == "teardown"
         assert mug.n_iter_ == 3
         assert_array_equal(mug.transform(panel), before)
+
+
+class Farewell(Recorder):
+    """Fails when the fit is over."""
+
+    def teardown(self, estimator, context):
+        raise RuntimeError("teardown")
+
+
+def test_a_callback_that_fails_in_the_end_leaves_the_earlier_fit(panel):
+    mug = small_mug().fit(panel)
+    before = mug.transform(panel)
+    with pytest.raises(RuntimeError, match="teardown"):
+        mug.set_params(random_state=9).set_callbacks(Farewell()).fit(panel)
+    assert_array_equal(mug.transform(panel), before)
 
 
 class TestScikitLearnsOwn:
@@ -300,6 +316,13 @@ class TestCheckpoint:
             with pytest.raises(ValueError, match=message):
                 MUGTransformer.load(path).resume(other)
 
+    def test_a_panel_in_small_units_is_told_from_another(self, panel, tmp_path):
+        path = interrupted(small_mug(max_epochs=4), panel * 1e-9, tmp_path, after=2)
+        assert MUGTransformer.load(path).resume(panel * 1e-9).n_iter_ == 4
+        for other in (panel * 3e-9, panel * 1e-9 + 1e-10):
+            with pytest.raises(ValueError, match="X is not the panel of the interrupt"):
+                MUGTransformer.load(path).resume(other)
+
     def test_nothing_to_resume(self, panel):
         with pytest.raises(ValueError, match="no training to go on with"):
             small_mug().fit(panel).resume(panel)
@@ -318,7 +341,10 @@ class TestCheckpoint:
     def test_refused_before_training(self, panel, tmp_path):
         state = np.random.RandomState(0)
         mug = small_mug(random_state=state).set_callbacks(Checkpoint(tmp_path / "a"))
-        with pytest.raises(ValueError, match=r"random_state=.*an int and None"):
+        with pytest.raises(ValueError, match=r"random_state=.* cannot be saved"):
+            mug.fit(panel)
+        mug.set_params(random_state=0, segment_lengths=(Fraction(1, 2),))
+        with pytest.raises(ValueError, match=r"segment_lengths.* cannot be saved"):
             mug.fit(panel)
         pipeline = make_pipeline(small_mug(), SVC())
         pipeline.set_callbacks(Checkpoint(tmp_path / "a"))

@@ -1,5 +1,6 @@
-"""Threads inside and outside a computation on one."""
+"""Threads, devices and torch's modes inside and outside a computation."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -9,7 +10,8 @@ import torch
 from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info
 
-from mug_sklearn.device import one_cpu_thread
+from mug_sklearn import device
+from mug_sklearn.device import one_cpu_thread, resolve_device
 
 from .conftest import small_mug
 
@@ -91,3 +93,88 @@ def test_more_threads_embed_the_same(ragged):
         on_one = mug.transform(many)
     assert_array_equal(on_three, on_one)
     assert torch.get_num_threads() == 3
+
+
+def test_an_interrupt_on_the_way_in_changes_no_setting(panel, monkeypatch):
+    mug = small_mug().fit(panel)
+    before = blas_threads()
+    set_threads = device._set_threads
+
+    def interrupted(threads):
+        set_threads(threads)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(device, "_set_threads", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mug.transform(panel)
+    assert blas_threads() == before
+    mug.transform(panel)
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", torch.bfloat16),
+    ],
+)
+@pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+def test_modes_of_the_caller_change_nothing(panel, granularity, mode, n_threads):
+    mug = small_mug(granularity=granularity)
+    expected = mug.fit_transform(panel)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with mode():
+            assert_array_equal(mug.transform(panel), expected)
+            assert_array_equal(
+                small_mug(**mug.get_params()).fit(panel).transform(panel), expected
+            )
+            assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.is_grad_enabled()
+
+
+def test_training_in_half_precision_learns_inside_autocast(panel):
+    mug = small_mug(precision="bfloat16", max_epochs=3)
+    expected = mug.fit(panel).loss_curve_
+    with torch.autocast("cpu", torch.bfloat16):
+        assert mug.fit(panel).loss_curve_ == expected
+
+
+@pytest.mark.parametrize(
+    ("set_default", "other", "usual"),
+    [
+        (torch.set_default_dtype, torch.float64, torch.float32),
+        (torch.set_default_device, "meta", None),
+    ],
+)
+def test_defaults_of_torch_change_nothing(padded, set_default, other, usual):
+    mug = small_mug()
+    expected = mug.fit_transform(padded)
+    set_default(other)
+    try:
+        assert_array_equal(mug.transform(padded), expected)
+        assert_array_equal(pickle.loads(pickle.dumps(mug)).transform(padded), expected)
+        assert_array_equal(small_mug().fit(padded).transform(padded), expected)
+    finally:
+        set_default(usual)
+
+
+@pytest.mark.parametrize("name", ["cpu:7", "cuda:99", "quantum", None, "cpu:999"])
+def test_devices_that_are_not_there(name):
+    with pytest.raises(ValueError, match=r"device=.*accepted here: 'auto', 'cpu'"):
+        resolve_device(name)
+
+
+def test_the_number_of_a_device_is_checked(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1").index == 1
+    with pytest.raises(ValueError, match="device='cuda:2' is not available"):
+        resolve_device("cuda:2")

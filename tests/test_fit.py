@@ -36,6 +36,13 @@ class TestDeterminism:
         again = small_mug(random_state=np.random.RandomState(7)).fit_transform(panel)
         assert_array_equal(first, again)
 
+    def test_what_is_refused_draws_nothing_from_it(self, panel):
+        state = np.random.RandomState(7)
+        for parameters, X in (({"n_heads": 3}, panel), ({}, panel * np.inf)):
+            with pytest.raises(ValueError, match=r"n_heads|infinity"):
+                small_mug(random_state=state, **parameters).fit(X)
+        assert state.randint(2**31) == np.random.RandomState(7).randint(2**31)
+
     def test_none_draws_afresh(self, panel):
         first, second = (
             small_mug(random_state=None).fit_transform(panel) for _ in range(2)

@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 
 from .. import MUGTransformer
 from ..datasets import Dataset, Series, bundled_names, load_dataset
+from ..persistence import check_replaceable
 from .arguments import at_least
 
 _GRANULARITIES = {
@@ -22,6 +23,9 @@ _GRANULARITIES = {
     "fine only (TST) + SVC": "fine",
     "coarse only (ShapeNet) + SVC": "coarse",
 }
+
+
+_PICTURES = ("embedding.png", "training_loss.png")
 
 
 class _Result(NamedTuple):
@@ -81,6 +85,8 @@ def add_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset)
     args.output.mkdir(parents=True, exist_ok=True)
+    for name in _PICTURES:
+        check_replaceable(args.output / name, "--output", {})
     _demo(data, args.dataset, args.output, args.random_state, args.max_epochs)
 
 
@@ -111,12 +117,12 @@ def _demo(
     print(f"\n{_table(results)}\n")
     method = next(iter(_GRANULARITIES))
     _save(
-        output / "embedding.png",
+        output / _PICTURES[0],
         lambda ax: plot_embedding(embeddings[method], data.y_test, ax=ax),
         f"{data.name}: test series, embedded by MUG",
     )
     _save(
-        output / "training_loss.png",
+        output / _PICTURES[1],
         lambda ax: plot_loss_curve(transformers[method], ax=ax),
         f"{data.name}: training of MUG",
     )

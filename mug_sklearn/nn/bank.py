@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import drawn_by
+
 PATTERN_LENGTH = 9
 GROUP_SIZE = 8
 MAX_MIXES = 8
@@ -154,16 +156,19 @@ class DilatedShapelets(nn.Module):
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
         """Draw centred unit-norm Gaussian patterns and the channels that they see."""
-        drawn = torch.randn(self.patterns.shape, generator=generator)
+        drawn = torch.randn(self.patterns.shape, **drawn_by(generator))
         drawn -= drawn.mean(dim=-1, keepdim=True)
         self.patterns.copy_(drawn / drawn.norm(dim=-1, keepdim=True))
         n_channels = self.mixing.shape[1]
         self.mixing.zero_()
         most = min(n_channels, MAX_MIXED_CHANNELS)
         for mix in self.mixing:
-            log_size = torch.rand((), generator=generator) * math.log2(most + 1)
+            log_size = torch.rand((), **drawn_by(generator)) * math.log2(most + 1)
             size = min(int(2**log_size), most)
-            chosen = torch.randperm(n_channels, generator=generator)[:size]
+            order = torch.randperm(
+                n_channels, generator=generator, device=generator.device
+            )
+            chosen = order[:size]
             mix[chosen] = 1.0 / math.sqrt(size)
 
     @torch.no_grad()
@@ -185,7 +190,7 @@ class DilatedShapelets(nn.Module):
         step = max(1, n * n_timepoints // CALIBRATION_TIMEPOINTS)
         windows, known = self._windows(signal, seen, slice(0, n_timepoints, step))
         count = known.sum(dim=(0, 2))  # (mixes,)
-        draw = torch.rand(self.thresholds.T.shape, generator=generator).T
+        draw = torch.rand(self.thresholds.T.shape, **drawn_by(generator)).T
         position = (draw.to(values.device) * (count - 1)[:, None]).long().clamp(min=0)
         for chunk in self._chunks(windows):
             response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, T)

@@ -5,6 +5,7 @@ S segments (coarse tokens), d = d_model. A token mask is True where a token coun
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,12 @@ from torch import Tensor, nn
 # Numbers in a cache line. A product may round differently where a matrix begins
 # elsewhere in one, so all matrices of a batch begin at its start.
 ALIGNED = 16
+
+
+def drawn_by(generator: torch.Generator) -> dict[str, Any]:
+    """Settings of a draw on which torch's default device and precision have no say."""
+    device = generator.device
+    return {"generator": generator, "device": device, "dtype": torch.float32}
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -118,7 +125,8 @@ class MaskedBatchNorm(nn.Module):
     @torch.no_grad()
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         self.n_batches += 1
-        step = (1.0 / self.n_batches).clamp(min=self.momentum)
+        n_batches = self.n_batches.to(self.running_mean.dtype)
+        step = (1.0 / n_batches).clamp(min=self.momentum)
         self.running_mean += step * (mean - self.running_mean)
         self.running_variance += step * (variance - self.running_variance)
 

@@ -241,7 +241,8 @@ def build_network(config: MUGConfig) -> MUGNetwork:
     """An uninitialised network on the CPU, made without drawing a random number."""
     # Constructors on the meta device leave the global random state alone.
     with torch.device("meta"):
-        network = MUGNetwork(config)
+        # In single precision, whatever torch's default is.
+        network = MUGNetwork(config).float()
     network.to_empty(device="cpu")
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):

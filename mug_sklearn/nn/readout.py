@@ -193,7 +193,7 @@ def variance_evening_rotation(variance: Tensor) -> Tensor:
     """
     target = float(variance.mean())
     values = variance.tolist()
-    unit = torch.eye(len(values), dtype=variance.dtype)
+    unit = torch.eye(len(values), dtype=variance.dtype, device=variance.device)
     carried, direction = values[0], unit[0]
     waiting = deque(range(1, len(values)))
     finished = []

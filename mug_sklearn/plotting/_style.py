@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
@@ -81,28 +82,41 @@ def widen_by_legend(ax: Axes) -> None:
 
 def draw_series(
     ax: Axes, values: NDArray, timepoints: NDArray | None = None, **line: Any
-) -> None:
+) -> list[Line2D]:
     """Draw each channel of a series of shape (n_channels, n_timepoints); NaN is a gap.
 
     A value between two gaps has no line to either side, so it is a point.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+        One for each channel.
     """
+    lines = []
     time = np.arange(values.shape[1]) if timepoints is None else timepoints
     for channel, (colour, one) in enumerate(
         zip(np.resize(COLOURS, len(values)), values, strict=True)
     ):
-        ax.plot(time, one, color=colour, label=f"channel {channel}", **line)
+        lines += ax.plot(time, one, color=colour, label=f"channel {channel}", **line)
         known = np.isfinite(np.concatenate(([np.nan], one, [np.nan])))
         alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
         ax.plot(time[alone], one[alone], ".", color=colour, **line)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return lines
 
 
-def draw_channel_legend(ax: Axes, n_channels: int) -> None:
-    """Name the channels' colours, as long as each has one of its own."""
-    if 1 < n_channels <= len(COLOURS):
-        lines = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
+def draw_channel_legend(ax: Axes, lines: Sequence[Line2D]) -> None:
+    """Name the channels' colours, as long as each has one of its own.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    lines : sequence of matplotlib.lines.Line2D
+        From `draw_series`.
+    """
+    if 1 < len(lines) <= len(COLOURS):
         legend = ax.legend(
-            handles=lines[:n_channels],
+            handles=lines,
             loc="upper left",
             bbox_to_anchor=(1, 1),
             fontsize="small",

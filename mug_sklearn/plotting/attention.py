@@ -132,10 +132,10 @@ class CrossAttentionDisplay:
         """
         axes = new_or_given_axes(ax, 2, height_ratios=(1, 2))
         above, below = axes
-        draw_series(above, self.values)
+        lines = draw_series(above, self.values)
         above.set_title("Which segments the timestamps drew on")
         above.set_ylabel("value")
-        draw_channel_legend(above, len(self.values))
+        draw_channel_legend(above, lines)
         order = self._draw_weights(below)
         self._draw_segments(below, order)
         below.set_xlabel("timepoint")
@@ -148,10 +148,16 @@ class CrossAttentionDisplay:
         """Draw the weights, a row a segment; give the segments in order of rows."""
         length = np.diff(self.segment_spans, axis=1)[:, 0]
         order = np.lexsort((self.segment_spans[:, 0], length))
-        edges = np.append(self.token_spans[:, 0], self.token_spans[-1, 1]) - 0.5
+        edges, columns = [self.token_spans[0, 0]], []
+        for (start, stop), weight in zip(self.token_spans, self.weights, strict=True):
+            if start > edges[-1]:  # a gap, where no token is
+                edges.append(start)
+                columns.append(np.full(len(order), np.nan))
+            edges.append(stop)
+            columns.append(weight[order])
         rows = np.arange(len(order) + 1) - 0.5
         image = ax.pcolormesh(
-            *(edges, rows), self.weights[:, order].T, cmap="Blues", vmin=0
+            *(np.array(edges) - 0.5, rows), np.array(columns).T, cmap="Blues", vmin=0
         )
         ax.figure.colorbar(image, ax=ax, label="attention weight")
         ax.set_ylim(len(order) - 0.5, -0.5)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
@@ -135,6 +136,8 @@ class EmbeddingDisplay:
         if y is not None:
             labels = column_or_1d(y)
             check_consistent_length(vectors, labels)
+            if pd.isna(labels).any():
+                raise ValueError("y has missing labels; leave out their series.")
         if method == "pca":
             points, shares = _principal_plane(vectors)
             first, second = (
@@ -214,7 +217,7 @@ def plot_embedding(
     ------
     ValueError
         Where `method` is another one, `embedding` is no finite table or `y` has another
-        length.
+        length or lacks labels.
     ImportError
         Where umap-learn is asked for and not installed.
 

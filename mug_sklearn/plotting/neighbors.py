@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import column_or_1d
 
+from .._panel import as_plain_array
 from ._style import (
     draw_channel_legend,
     draw_series,
@@ -97,6 +98,7 @@ class NeighborsDisplay:
         NeighborsDisplay
         """
         panel = read_panel(estimator, X)
+        query = as_plain_array(query)
         shape = np.shape(query)
         if len(shape) not in (1, 2):
             raise ValueError(
@@ -142,7 +144,7 @@ class NeighborsDisplay:
             Where `ax` holds another number of axes.
         """
         axes = new_or_given_axes(ax, 1 + len(self.neighbors))
-        draw_series(axes[0], self.query)
+        lines = draw_series(axes[0], self.query)
         axes[0].set_title("query", fontsize="medium", fontweight="bold")
         for number, series in enumerate(self.neighbors):
             label = "" if self.labels is None else f", class {self.labels[number]}"
@@ -152,7 +154,7 @@ class NeighborsDisplay:
                 f"distance {self.distances[number]:.3g}",
                 fontsize="medium",
             )
-        draw_channel_legend(axes[0], len(self.query))
+        draw_channel_legend(axes[0], lines)
         axes[-1].set_xlabel("timepoint")
         self.ax_ = axes
         self.figure_ = axes[0].figure

@@ -139,8 +139,11 @@ class ShapeletsDisplay:
             Where `ax` holds another number of axes.
         """
         axes = new_or_given_axes(ax, len(self.shapelets))
-        for one, shapelet in zip(axes, self.shapelets, strict=True):
+        thin = [
             draw_series(one, shapelet.series, alpha=0.6, linewidth=0.8)
+            for one, shapelet in zip(axes, self.shapelets, strict=True)
+        ]
+        for one, shapelet in zip(axes, self.shapelets, strict=True):
             draw_series(one, shapelet.values, shapelet.timepoints, linewidth=2.5)
             one.set_title(
                 f"{shapelet.length} timepoints, on series {shapelet.row}, "
@@ -148,7 +151,7 @@ class ShapeletsDisplay:
                 fontsize="medium",
             )
             one.set_ylabel("value")
-        draw_channel_legend(axes[0], len(self.shapelets[0].series))
+        draw_channel_legend(axes[0], thin[0])
         axes[-1].set_xlabel("timepoint")
         self.ax_ = axes
         self.figure_ = axes[0].figure
@@ -187,7 +190,8 @@ def plot_shapelets(
     NotFittedError
         Before `fit`.
     ValueError
-        Where the estimator has no shapelets, or not so many.
+        Where the estimator has no shapelets, or not so many, or no series of `X` has a
+        value to compare.
 
     Examples
     --------
@@ -223,10 +227,16 @@ def _best_shapelets(estimator: Any) -> list[tuple[ShapeletTransform, int]]:
 def _matched(
     estimator: Any, panel: Panel, transform: ShapeletTransform, number: int
 ) -> MatchedShapelet:
-    """Look for the best match of one shapelet in a panel."""
+    """Look for the best match of one shapelet in a panel.
+
+    Series without a value in a channel that the shapelet has are no match.
+    """
+    has_channel = transform.observed[number].any(dim=1)  # (C,)
 
     def best(values: Tensor, observed: Tensor) -> tuple[NDArray, NDArray]:
         distance = transform.distances(values, observed)[:, number]
+        comparable = (observed.any(dim=2) & has_channel).any(dim=1)
+        distance = distance.masked_fill(~comparable[:, None], torch.inf)
         nearest = distance.min(dim=1)
         return nearest.values.cpu().numpy(), nearest.indices.cpu().numpy()
 
@@ -235,6 +245,10 @@ def _matched(
     for rows, (distance, position) in estimator._inference().map_batches(best, panel):
         distances[rows], positions[rows] = distance, position
     row = int(distances.argmin())
+    if not np.isfinite(distances[row]):
+        raise ValueError(
+            "X holds no series with a value in a channel that a shapelet has."
+        )
     (series,) = panel.take(np.array([row]))
     scale = transform.scale
     points = (positions[row] + np.arange(scale.width)) * scale.pooling

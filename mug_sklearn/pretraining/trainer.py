@@ -254,8 +254,12 @@ class Trainer:
             for part in (views.values, views.observed, views.hidden)
         )
         predicted = None
+        # Inside another one, copies that it keeps of weights would outlive a step.
         with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=plan.half_precision
+            self.device.type,
+            torch.bfloat16,
+            enabled=plan.half_precision,
+            cache_enabled=False,
         ):
             tokens = self._forward(values, observed, hidden)
             if tokens.fine is not None:
@@ -269,7 +273,8 @@ class Trainer:
         # No loss looks at the fine tokens themselves.
         tokens = replace(tokens, fine=None, fine_mask=None).map(complete)
         terms: dict[str, Tensor] = {}
-        total = torch.zeros((), device=self.device)
+        dtype = self._parameters[0].dtype
+        total = torch.zeros((), dtype=dtype, device=self.device)
         if tokens.multi is not None and tokens.fused is not None:
             assert tokens.fused_mask is not None
             terms["retrieval"] = self._retrieval(
@@ -298,7 +303,8 @@ class Trainer:
     def _retrieval(self, fused: Tensor, multi: Tensor, mask: Tensor) -> Tensor:
         """Steps 5 and 6: each query retrieves its own series in the other view."""
         loss = RETRIEVAL_LOSSES[self.plan.loss]
-        weight = mask.unsqueeze(-1) / mask.sum(dim=1).clamp(min=1)[:, None, None]
+        counted = mask.unsqueeze(-1).to(fused.dtype)
+        weight = counted / counted.sum(dim=1, keepdim=True).clamp(min=1)
         first_query, second_query = (fused * weight).sum(dim=1).chunk(2)
         first_key, second_key = (multi * weight).sum(dim=1).chunk(2)
         slope, offset = self.network.log_slope.exp(), self.network.offset

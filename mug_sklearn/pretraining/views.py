@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..nn.layers import drawn_by
+
 JITTER = 0.05
 SCALING = 0.1
 SMALLEST_CROP = 0.6
@@ -70,7 +72,7 @@ def geometric_mask(
     enter = leave * masked_share / (1.0 - masked_share)
     # Drawn timepoint by timepoint, so that a seed keeps its masks.
     device = generator.device
-    draws = torch.rand((length, n, channels), generator=generator, device=device)
+    draws = torch.rand((length, n, channels), **drawn_by(generator))
     draws = draws.permute(1, 2, 0).contiguous()
     # With one uniform draw u a step, every state moves to "masked" if u < enter, every
     # state moves to "unmasked" if u >= 1 - leave, and keeps its state in between:
@@ -96,9 +98,7 @@ def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) ->
         True inside the window.
     """
     device = generator.device
-    draw, place = (
-        torch.rand(len(lengths), generator=generator, device=device) for _ in range(2)
-    )
+    draw, place = (torch.rand(len(lengths), **drawn_by(generator)) for _ in range(2))
     keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * draw
     width = (keep * lengths).ceil()
     start = (place * (lengths - width)).floor()
@@ -126,9 +126,8 @@ def augmented_view(
     View
     """
     n, channels, length = values.shape
-    device = generator.device
-    scaling = torch.randn((n, channels, 1), generator=generator, device=device)
-    noise = torch.randn(values.shape, generator=generator, device=device)
+    scaling = torch.randn((n, channels, 1), **drawn_by(generator))
+    noise = torch.randn(values.shape, **drawn_by(generator))
     scale, jitter = 1.0 + SCALING * scaling, JITTER * noise
     kept = observed & crop_mask(lengths, length, generator)
     hidden = kept & geometric_mask((n, channels, length), generator)

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
@@ -83,6 +84,26 @@ class TestCrossAttention:
         alone = above.get_lines()[1]
         assert_array_equal(alone.get_xdata(), [4])
 
+    def test_no_weight_is_drawn_into_a_gap(self, panel, mug):
+        panel[2, :, 10:20] = np.nan
+        display = CrossAttentionDisplay.from_estimator(mug, panel, series=2)
+        mesh = display.ax_[1].collections[0]
+        edges = mesh.get_coordinates()[0, :, 0]
+        in_gap = (edges[:-1] >= 9.5) & (edges[1:] <= 19.5)
+        drawn = ~np.ma.getmaskarray(np.ma.masked_invalid(mesh.get_array()))
+        drawn = drawn.reshape(-1, len(edges) - 1).any(axis=0)
+        assert in_gap.any()
+        assert_array_equal(drawn, ~in_gap)
+        assert (np.diff(edges)[drawn] == 1).all()
+
+    def test_the_legend_names_channels_only(self, panel, mug):
+        above, below = axes(2)
+        above.axhline(0, label="zero")
+        with mpl.rc_context({"lines.linestyle": "--"}):
+            plot_cross_attention(mug, panel, ax=(above, below))
+        texts = [text.get_text() for text in above.get_legend().get_texts()]
+        assert texts == ["channel 0", "channel 1"]
+
     def test_axes_that_were_given(self, panel, mug):
         given = axes(2)
         assert_array_equal(plot_cross_attention(mug, panel, ax=given), given)
@@ -155,6 +176,15 @@ class TestShapelets:
         assert_array_equal(drawn, given)
         assert all("on series" in ax.get_title() for ax in drawn)
 
+    def test_a_series_without_values_matches_nothing(self, panel, mug):
+        panel[3] = np.nan
+        with pytest.warns(UserWarning, match="no observed value"):
+            mug.transform(panel)
+        display = ShapeletsDisplay.from_estimator(mug, panel + 0.3)
+        assert all(s.row != 3 and s.distance > 0 for s in display.shapelets)
+        with pytest.raises(ValueError, match="X holds no series with a value"):
+            plot_shapelets(mug, np.full_like(panel, np.nan))
+
     def test_an_estimator_without_any(self, panel):
         mug = small_mug(granularity="fine").fit(panel)
         with pytest.raises(ValueError, match="granularity='fine', which has no shap"):
@@ -169,6 +199,20 @@ class TestNeighbors:
         assert_array_equal(display.rows, np.argsort(distance)[:5])
         assert_allclose(display.distances, np.sort(distance)[:5], atol=1e-4)
         assert_array_equal(display.neighbors[1], panel[display.rows[1]])
+
+    def test_what_is_masked_in_a_query_is_missing(self, panel, mug):
+        query = np.ma.masked_array(panel[0].copy())
+        query[:, :15] = np.ma.masked
+        missing = np.where(np.ma.getmaskarray(query), np.nan, panel[0])
+        display = NeighborsDisplay.from_estimator(mug, panel, query)
+        expected = NeighborsDisplay.from_estimator(mug, panel, missing)
+        assert_array_equal(display.distances, expected.distances)
+        assert_array_equal(display.query, missing)
+
+    def test_a_query_may_be_a_tensor_with_gradients(self, panel, mug):
+        query = torch.from_numpy(panel[0]).requires_grad_()
+        display = NeighborsDisplay.from_estimator(mug, panel, query)
+        assert display.rows[0] == 0
 
     def test_titles_name_row_class_and_distance(self, panel, mug):
         y = np.repeat(["slow", "fast"], 6)

@@ -153,6 +153,14 @@ def test_the_global_random_state_stays(ax, embedding):
     assert before[1] == after[1]
 
 
+@pytest.mark.parametrize("labels", [["a", "b", None], [0, 1, np.nan]])
+def test_missing_labels_are_refused_before_anything_is_drawn(embedding, labels):
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="y has missing labels"):
+        plot_embedding(embedding, labels * 10)
+    assert plt.get_fignums() == before
+
+
 def test_every_class_is_in_the_legend_whatever_its_name(ax, embedding):
     plot_embedding(embedding, ["_hidden", "", "b"] * 10, ax=ax)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
