@@ -98,7 +98,7 @@ class Course:
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
                 return trainer
-            except (MemoryError, RuntimeError) as error:
+            except _OutOfMemory as shortage:
                 # Processes that train together must agree on the batch; what was
                 # interrupted ran in batches of this size.
                 is_final = (
@@ -106,8 +106,8 @@ class Course:
                     or self.ranks.size > 1
                     or interrupted is not None
                 )
-                if is_final or not is_out_of_memory(error):
-                    raise
+                if is_final:
+                    raise shortage.error from None
             if affordable is self.plan:
                 warn_of_memory(self.plan.batch_size, self.device)
             affordable = affordable.with_half_the_batch()
@@ -233,6 +233,14 @@ def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> Traini
     return plan
 
 
+class _OutOfMemory(Exception):
+    """Memory ran out in training; of callbacks, smaller batches are no cure."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def _train_epochs(
     trainer: Trainer,
     begin_epoch: Callable[[int], None],
@@ -243,8 +251,13 @@ def _train_epochs(
     while not trainer.is_done():
         epoch, done = divmod(trainer.step, size)
         begin_epoch(epoch)
-        for terms in trainer.run(size - done):
-            progress.update()
-            progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+        try:
+            for terms in trainer.run(size - done):
+                progress.update()
+                progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise _OutOfMemory(error) from error
+            raise
         if end_epoch(trainer, epoch):
             return

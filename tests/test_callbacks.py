@@ -12,9 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-import mug_sklearn._fitting
 from mug_sklearn import MUGTransformer
 from mug_sklearn.callbacks import Checkpoint
+from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug
 
@@ -106,21 +106,29 @@ class TestEpochs:
         assert recorder.calls == ["setup", "begin fit 0", "end fit 0", "teardown"]
 
     def test_repeated_in_smaller_batches(self, panel, monkeypatch):
-        train = mug_sklearn._fitting._train_epochs
+        run = Trainer.run
 
-        def greedy(trainer, begin_epoch, end_epoch, progress):
+        def greedy(trainer, n_steps):
             if trainer.plan.batch_size > 4:
-                begin_epoch(0)
                 raise MemoryError
-            train(trainer, begin_epoch, end_epoch, progress)
+            return run(trainer, n_steps)
 
-        monkeypatch.setattr(mug_sklearn._fitting, "_train_epochs", greedy)
+        monkeypatch.setattr(Trainer, "run", greedy)
         recorder = Recorder()
         mug = small_mug(max_epochs=2).set_callbacks(recorder)
         with pytest.warns(UserWarning, match="does not suffice for 8 series"):
             mug.fit(panel)
         assert recorder.calls.count("begin epoch 0") == 2
         assert mug.n_iter_ == 2
+
+    @pytest.mark.filterwarnings("error::UserWarning")
+    def test_a_callbacks_lack_of_memory_is_not_that_of_training(self, panel):
+        class Hungry(Recorder):
+            def on_fit_task_end(self, estimator, context):
+                raise MemoryError("of the callback")
+
+        with pytest.raises(MemoryError, match="of the callback"):
+            small_mug().set_callbacks(Hungry()).fit(panel)
 
     def test_a_failure_says_good_bye_and_leaves_the_estimator_as_it_was(self, panel):
         mug = small_mug(max_epochs=3).fit(panel)
