@@ -294,10 +294,11 @@ def _load_npz(path: Path) -> Dataset:
 
 
 def _as_series(X: NDArray, where: str) -> NDArray[np.floating]:
-    if X.ndim not in (2, 3) or X.dtype.kind not in "fiu":
+    if X.ndim not in (2, 3) or X.dtype.kind not in "fiu" or 0 in X.shape:
         raise ValueError(
             f"{where} has shape {X.shape} and dtype {X.dtype}; expected real numbers "
-            "of shape (n_series, n_channels, n_timepoints) or (n_series, n_timepoints)"
+            "of shape (n_series, n_channels, n_timepoints) or (n_series, "
+            "n_timepoints), none of them 0"
         )
     if X.dtype.kind != "f":
         X = X.astype(np.float64)

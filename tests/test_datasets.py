@@ -108,6 +108,7 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
         ({"y_test": None}, r"holds the arrays \[.*expected X_train, y_train"),
         ({"y_train": np.array(["a"])}, r"y_train .* shape \(1,\).*the 4 series"),
         ({"X_test": np.zeros(3)}, r"X_test .* shape \(3,\)"),
+        ({"X_train": np.zeros((0, 9))}, r"X_train .* shape \(0, 9\).*none of them 0"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
         ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
         ({"y_test": np.arange(3)}, "have dtypes <U1 and int64; expected labels of one"),

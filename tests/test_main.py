@@ -74,10 +74,12 @@ def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
         (["--dataset", "Nope"], "no data set 'Nope'.*GunPoint"),
         (["--dataset", "empty.npz"], r"cannot read empty\.npz"),
         (["--dataset", "UnitTest", "--output", "empty.npz"], r"empty\.npz"),
+        (["--dataset", "UnitTest", "--output", "taken"], "--output is a folder"),
     ],
 )
 def test_errors_take_one_line(tmp_path, capsys, arguments, message):
     (tmp_path / "empty.npz").touch()
+    (tmp_path / "taken" / "training_loss.png").mkdir(parents=True)
     assert main(["demo", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
