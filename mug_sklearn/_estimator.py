@@ -133,7 +133,8 @@ class MUGTransformer(
         Lengths of the segments: integers are timepoints, floats in (0, 1] fractions
         of the longest training series. "auto" is (0.2, 0.4, 0.6), as in ShapeNet.
     n_shapelets : int, default=60
-        Shapelets discovered, over all segment lengths; at least one a length.
+        Shapelets discovered, over all segment lengths; at least one for each of
+        `segment_lengths` that is given.
     n_random_shapelets : int, default=128
         Random dilated shapelets for each dilation of the series and of its first
         differences; rounded up to groups of eight, above 64 on several channels to
@@ -547,7 +548,7 @@ class MUGTransformer(
         """
         check_is_fitted(self)
         panel = self._read_panel(X, reset=False)
-        _warn_of_unobserved(panel)
+        warn_of_unobserved(panel)
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
@@ -592,7 +593,7 @@ class MUGTransformer(
         """
         check_is_fitted(self)
         panel = self._read_panel(X, reset=False)
-        _warn_of_unobserved(panel)
+        warn_of_unobserved(panel)
         return self._inference().token_representations(panel)
 
     def to(self, device: str) -> Self:
@@ -702,7 +703,7 @@ class MUGTransformer(
         config = network_config(self, panel.n_channels, longest)
         if continued:
             self._check_same_shape(config)
-        _warn_of_unobserved(panel)
+        warn_of_unobserved(panel)
         # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
         if not continued:
@@ -976,7 +977,7 @@ class MUGTransformer(
         return tags
 
 
-def _warn_of_unobserved(panel: Panel) -> None:
+def warn_of_unobserved(panel: Panel) -> None:
     """Series and channels without a value are embedded, but probably a mistake."""
     series, channels = panel.unobserved()
     for kind, missing in (("series", series), ("channels", channels)):

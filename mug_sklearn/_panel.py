@@ -69,17 +69,21 @@ class StoredSeries:
             dtype=[np.float64, np.float32],
             input_name="X",
         )
-        # Pages of a memory map would stay resident as long as there is memory.
+        # Pages of a memory map would stay resident as long as there is memory. Those of
+        # mode "c" hold changes that are nowhere else.
         mapped = getattr(self.store, "_mmap", None)
-        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        can_forget = hasattr(mmap, "MADV_DONTNEED")
+        if can_forget and isinstance(mapped, mmap.mmap) and self.store.mode != "c":
             mapped.madvise(mmap.MADV_DONTNEED)
         return rows.reshape(len(rows), *self.shape[1:])
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Chosen series in this order, neighbours read at once."""
+        taken = np.empty((len(indices), *self.shape[1:]))
+        if not len(indices):
+            return taken
         order = np.argsort(indices, kind="stable")
         runs = np.split(order, np.flatnonzero(np.diff(indices[order]) != 1) + 1)
-        taken = np.empty((len(indices), *self.shape[1:]))
         for run in runs:
             taken[run] = self.read(int(indices[run[0]]), int(indices[run[-1]]) + 1)
         return taken
@@ -377,6 +381,13 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     for position, one in enumerate(X):
         array = as_plain_array(one)
         name = f"series {position} of X"
+        if hasattr(one, "columns"):
+            raise ValueError(
+                f"{name} is a {type(one).__name__}, whose rows may be channels or "
+                "timepoints; accepted are arrays of shape (n_timepoints,) or "
+                "(n_channels, n_timepoints). The adapters in mug_sklearn.adapters take "
+                "the panels of sktime and aeon."
+            )
         if getattr(array, "dtype", None) == np.dtype(object):
             raise ValueError(
                 f"{name} has dtype object; numbers are accepted (float or integer)."

@@ -115,11 +115,11 @@ class TestEpochs:
 
         monkeypatch.setattr(Trainer, "run", greedy)
         recorder = Recorder()
-        mug = small_mug(max_epochs=2).set_callbacks(recorder)
+        mug = small_mug(max_epochs=3).set_callbacks(recorder)
         with pytest.warns(UserWarning, match="does not suffice for 8 series"):
             mug.fit(panel)
         assert recorder.calls.count("begin epoch 0") == 2
-        assert mug.n_iter_ == 2
+        assert [epoch["n_steps"] for epoch in mug.history_] == [3, 3, 3]
 
     @pytest.mark.filterwarnings("error::UserWarning")
     def test_a_callbacks_lack_of_memory_is_not_that_of_training(self, panel):

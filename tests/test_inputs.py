@@ -250,6 +250,11 @@ REFUSED = {
         ValueError,
         "series 1 of X",
     ),
+    "list of DataFrames": (
+        [pd.DataFrame(np.zeros((20, 3)))] * 2,
+        ValueError,
+        r"series 0 of X is a DataFrame, .* adapters",
+    ),
     "strings": (np.array([["a", "b"]]), ValueError, "could not convert"),
     "object": (np.array([[1, {}]], dtype=object), TypeError, "argument must be"),
     "array of strings": (np.array(["a", "b"], dtype=object), ValueError, "could not"),
@@ -314,9 +319,3 @@ class TestCallersData:
         mug.transform(panel)
         mug.transform_granularities(list(panel))
         assert_array_equal(panel, before)
-
-    def test_memory_map(self, panel, tmp_path):
-        expected = small_mug().fit_transform(panel)
-        np.save(tmp_path / "panel.npy", panel)
-        mapped = np.load(tmp_path / "panel.npy", mmap_mode="r")
-        assert_close(small_mug().fit_transform(mapped), expected)

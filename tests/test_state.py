@@ -105,10 +105,9 @@ def test_loading_where_the_device_is_absent(panel, tmp_path, monkeypatch, way):
 
 def test_no_tensor_stays_behind(panel):
     mug = small_mug().fit(panel)
-    mug.network_.to("meta")
-    assert {tensor.device.type for tensor in mug.network_.state_dict().values()} == {
-        "meta"
-    }
+    # A module moves its parameters and buffers, and no tensor that it merely holds.
+    held = [vars(module).values() for module in mug.network_.modules()]
+    assert not any(isinstance(x, torch.Tensor) for values in held for x in values)
 
 
 def test_to_is_repeatable(panel):

@@ -1,8 +1,12 @@
 """Panels that are read from a store batch by batch."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+
+from mug_sklearn._panel import Reservoir
 
 from .conftest import small_mug
 
@@ -41,6 +45,23 @@ def test_a_memory_map_gives_what_its_array_gives(array, dtype, tmp_path):
     assert_array_equal(
         small_mug().fit_transform(mapped), small_mug().fit_transform(array)
     )
+
+
+def test_changes_to_a_private_memory_map_stay(array, tmp_path):
+    np.save(tmp_path / "X.npy", array)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="c")
+    mapped[0] = array[0] = 7 * array[1]
+    embedding = small_mug().fit_transform(mapped)
+    assert_array_equal(mapped, array)
+    assert_array_equal(embedding, small_mug().fit_transform(array))
+
+
+def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
+    mug = small_mug().partial_fit(array)
+    mug._reservoir = Reservoir(mug._reservoir.series[:2], n_seen=10**9)
+    with mock.patch("mug_sklearn._estimator.RESERVOIR_SERIES", 2):
+        mug.partial_fit(Store(array[:3]))
+    assert mug.n_series_seen_ == 33
 
 
 def test_any_store_gives_what_its_array_gives(array):

@@ -6,7 +6,6 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -98,8 +97,3 @@ def test_no_metadata_is_asked_for():
     assert not any(
         getattr(requests, method).requests for method in ("fit", "transform")
     )
-
-
-def test_callbacks_and_frozen_encoders_survive_clone(panel, mug):
-    frozen = FrozenEstimator(mug.fit(panel))
-    assert clone(frozen) is frozen

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .. import MUGTransformer
+from .._estimator import warn_of_unobserved
 from ..device import resolve_device
 from ..persistence import check_replaceable, replaced_file
 from .arguments import at_least
@@ -137,6 +139,8 @@ def _embed(args: argparse.Namespace) -> None:
             # A table has to be as wide as that of the fit; channels may be of any
             # length, and the longest series of one file need not be that of another.
             X = X[:, np.newaxis]
+        with _naming(args.input):
+            warn_of_unobserved(mug._read_panel(X, reset=False))
     names = mug.get_feature_names_out()
     with replaced_file(args.output) as temporary:
         write_embedding(
@@ -158,7 +162,9 @@ def _embedded(
     ) as progress:
         for start in range(0, len(X), CHUNK_SERIES):
             chunk = X[start : start + CHUNK_SERIES]
-            with _naming(args.input):
+            with _naming(args.input), warnings.catch_warnings():
+                # Said of the whole file, where rows have their numbers.
+                warnings.filterwarnings("ignore", ".* hold no observed value")
                 embedding = mug.transform(chunk)
             yield embedding
             progress.update(len(chunk))

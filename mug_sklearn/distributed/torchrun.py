@@ -140,7 +140,7 @@ def _join_processes(mug: MUGTransformer) -> None:
     """Join those that torchrun has started, if any, each with its own device."""
     if not _is_launched():
         return
-    on_cuda = mug.device.startswith(("auto", "cuda")) and torch.cuda.is_available()
+    on_cuda = str(mug.device).startswith(("auto", "cuda")) and torch.cuda.is_available()
     if on_cuda:
         # What is exchanged as objects goes over the current device.
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -88,7 +88,9 @@ class TrainingPlan:
 
     def with_half_the_batch(self) -> "TrainingPlan":
         """As many passes over the series in batches of half the size."""
-        return replace(self, batch_size=self.batch_size // 2, n_steps=2 * self.n_steps)
+        halved = replace(self, batch_size=self.batch_size // 2)
+        n_steps = self.n_steps * halved.steps_per_epoch // self.steps_per_epoch
+        return replace(halved, n_steps=n_steps)
 
     @property
     def stop_window(self) -> int:

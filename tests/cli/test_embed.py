@@ -193,6 +193,20 @@ class TestModel:
         assert "--max-epochs: not with --model" in capsys.readouterr().err
 
 
+def test_rows_are_counted_in_the_whole_file(table, monkeypatch, capfd):
+    monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
+    np.save("train.npy", table)
+    assert main(["fit", "train.npy", "--save", "model", *QUICK]) == 0
+    table[7] = np.nan
+    np.save("a.npy", table)
+    with pytest.warns(UserWarning, match="1 of 12 series .*: 7. They") as caught:
+        assert main(["embed", "a.npy", "o.npy", "--model", "model", "--quiet"]) == 0
+    assert len(caught) == 1
+    pd.DataFrame({"x": [*table[:9], table[9] + np.inf]}).to_parquet("b.parquet")
+    assert main(["embed", "b.parquet", "o.npy", "--model", "model", "--quiet"]) == 2
+    assert "series 9 of X contains infinity" in capfd.readouterr().err
+
+
 class TestRefused:
     @pytest.fixture(autouse=True)
     def some_files(self, tmp_path, table, panel, in_tmp_path):
