@@ -158,7 +158,7 @@ class MUGTransformer(
         the cross-granularity transformer alone, as in the paper.
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. There are at most ``n_series - 1`` of
-        them (at least 1). None gives the standardised features themselves.
+        them (at least 1). None gives the scaled and centred features themselves.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2

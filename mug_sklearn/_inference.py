@@ -23,7 +23,7 @@ from .device import (
 from .nn.network import MUGNetwork
 
 # Values and series in a batch: more make a CPU no faster, and these keep an accelerator
-# busy.
+# busy. Eight channels count as one, as the bank, which takes most memory, mixes them.
 CPU_BATCH = (2**16, 256)
 ACCELERATOR_BATCH = (2**21, 2048)
 # Fewer series than this are not shared out over threads: a batch costs time of its own.

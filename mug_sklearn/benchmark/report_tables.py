@@ -253,7 +253,8 @@ def join_published(
         What `load_published` returned, or the files.
     methods : sequence of str, default=None
         Names of the published methods. If None, those of TS2Vec, T-Loss, TNC, TS-TCC,
-        TST, ShapeNet, DTW and ED that appear; all that appear if none of these does.
+        TST, ShapeNet, DTW, ED and ED-1NN that appear; all that appear if none of
+        these does.
 
     Returns
     -------

@@ -32,11 +32,9 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else number(value)
 
 
-def comparison_table(
-    table: pd.DataFrame, reference: str, others: Sequence[str] | None = None
-) -> str:
+def comparison_table(table: pd.DataFrame, reference: str) -> str:
     """The reference against each other method: counts, mean difference and test."""
-    others = [m for m in table.columns if m != reference] if others is None else others
+    others = [method for method in table.columns if method != reference]
     tests = wilcoxon_holm(table[[reference, *others]], reference)
     rows = []
     for other in others:

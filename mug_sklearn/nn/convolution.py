@@ -1,4 +1,4 @@
-"""The dilated causal CNN of the coarse-grained encoder."""
+"""Within step 2: the dilated causal CNN of the coarse-grained encoder."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,8 @@
 """Building blocks shared by the encoders: masked normalisation, masked attention.
 
 Shape letters used in this package: n series, C channels, T timepoints, F fine tokens,
-S segments (coarse tokens), d = d_model. A token mask is True where a token counts.
+P patches, S segments (coarse tokens), d = d_model. A token mask is True where a token
+counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 # Numbers in a cache line. A product may round differently where a matrix begins
 # elsewhere in one, so all matrices of a batch begin at its start.
 ALIGNED = 16
+# Least weight of a batch in running statistics.
+MOMENTUM = 0.1
 
 
 def drawn_by(generator: torch.Generator) -> dict[str, Any]:
@@ -99,9 +102,8 @@ class MaskedBatchNorm(nn.Module):
     n_batches: Tensor
     sum_over_processes: Callable[[Tensor], Tensor] = staticmethod(_unchanged)
 
-    def __init__(self, d_model: int, momentum: float = 0.1) -> None:
+    def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.momentum = momentum
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
         self.register_buffer("running_mean", torch.zeros(d_model))
@@ -126,7 +128,7 @@ class MaskedBatchNorm(nn.Module):
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         self.n_batches += 1
         n_batches = self.n_batches.to(self.running_mean.dtype)
-        step = (1.0 / n_batches).clamp(min=self.momentum)
+        step = (1.0 / n_batches).clamp(min=MOMENTUM)
         self.running_mean += step * (mean - self.running_mean)
         self.running_variance += step * (variance - self.running_variance)
 

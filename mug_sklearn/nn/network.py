@@ -223,9 +223,8 @@ class MUGNetwork(nn.Module):
             blocks["coarse"] = masked_max(
                 tokens.coarse.features, tokens.coarse.feature_mask
             )
-            if len(self.shapelets):
-                distances = [shapelet(values, observed) for shapelet in self.shapelets]
-                blocks["shapelets"] = torch.cat(distances, dim=1)
+            distances = [shapelet(values, observed) for shapelet in self.shapelets]
+            blocks["shapelets"] = torch.cat(distances, dim=1)
             if self.config.n_random_shapelets:
                 blocks["bank"] = self.bank(values, observed)
         if tokens.multi is not None and tokens.fused_mask is not None:

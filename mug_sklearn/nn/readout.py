@@ -105,7 +105,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
         On a device that knows double precision, where the readout will be, too.
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
-        the scaled blocks themselves.
+        the scaled and centred blocks themselves.
 
     Returns
     -------

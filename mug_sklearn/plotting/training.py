@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._style import COLOURS, widen_by_legend
 
-_NOT_A_TERM = {"epoch", "n_steps", "seconds"}
+_NOT_A_TERM = {"epoch", "n_steps"}
 
 
 class LossCurveDisplay:

@@ -1,4 +1,4 @@
-"""After training: fill the coarse granularity's fixed parts from training series."""
+"""Step 2, after training: shapelets chosen among the training series' segments."""
 
 import numpy as np
 import torch

@@ -1,8 +1,8 @@
-"""Training objectives as pure functions of tensors.
+"""Step 6: training objectives as pure functions of tensors.
 
-`RETRIEVAL_LOSSES` holds the choices for the paper's retrieval task; the other two are
-the pretext tasks of the encoders: TST's masked-value regression and ShapeNet's
-cluster-wise triplet loss.
+`RETRIEVAL_LOSSES` holds the choices for the paper's retrieval task. Beside it stand the
+retrieval of the coarse encoder's features, which is ours, and the pretext tasks of the
+encoders: TST's masked-value regression and ShapeNet's cluster-wise triplet loss.
 """
 
 from collections.abc import Callable

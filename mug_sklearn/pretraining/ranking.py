@@ -1,4 +1,4 @@
-"""Exact differentiable ranks and the Spearman correlation built on them.
+"""For step 6: exact differentiable ranks, and the Spearman correlation of them.
 
 The soft rank is the Euclidean projection onto the permutahedron (Blondel et al.,
 "Fast Differentiable Sorting and Ranking", ICML 2020). The projection reduces to an

@@ -22,8 +22,8 @@ from ..conftest import small_mug
 mpl.use("Agg")
 
 HISTORY = [
-    {"epoch": 1, "n_steps": 2, "loss": 1.1, "retrieval": 0.7, "seconds": 0.1},
-    {"epoch": 2, "n_steps": 2, "loss": 0.8, "retrieval": 0.5, "seconds": 0.1},
+    {"epoch": 1, "n_steps": 2, "loss": 1.1, "retrieval": 0.7},
+    {"epoch": 2, "n_steps": 2, "loss": 0.8, "retrieval": 0.5},
 ]
 
 
