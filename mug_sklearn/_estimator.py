@@ -158,7 +158,8 @@ class MUGTransformer(
         the cross-granularity transformer alone, as in the paper.
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. There are at most ``n_series - 1`` of
-        them (at least 1). None gives the scaled and centred features themselves.
+        them (at least 1). None gives the scaled and centred features themselves,
+        whose variances are far below 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
@@ -442,9 +443,9 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where the estimator was not loaded from a checkpoint, or where panel or
-            parameters are not those of the interrupted fit. The estimator is left as
-            it was.
+            Where the estimator was not loaded from a checkpoint, where the panel has
+            another size, length, mean or deviation than that of the interrupted fit,
+            or where parameters would train otherwise. The estimator is left as it was.
 
         See Also
         --------
