@@ -5,24 +5,22 @@ pairs as published by the UCR and UEA archives, and ``.npz`` files. Nothing here
 downloads.
 """
 
-import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .persistence import MALFORMED
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
 
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
-# What numpy raises on malformed archives: TypeError where it is a bare array.
-_MALFORMED = (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error)
 _ACCEPTED = (
     "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
     "NAME_TRAIN.ts and NAME_TEST.ts"
@@ -267,7 +265,7 @@ def _load_npz(path: Path) -> Dataset:
         with np.load(path, allow_pickle=False) as content:
             found = list(content.files)
             arrays = {key: content[key] for key in _ARRAYS if key in found}
-    except _MALFORMED as error:
+    except (OSError, *MALFORMED) as error:
         raise ValueError(f"cannot read {path} as a .npz file: {error}") from error
     if len(arrays) < len(_ARRAYS):
         raise ValueError(

@@ -135,19 +135,19 @@ def one_cpu_thread() -> Iterator[int]:
     is_counted = False
     try:
         with _Inside.lock:
-            if _Inside.n_in_all == 0:
+            is_first = _Inside.n_in_all == 0
+            if is_first:
                 _Inside.n_threads_outside = torch.get_num_threads()
-                _Inside.products_outside = before = _product_threads()
-                is_counted = True
-                _Inside.n_in_all += 1
+                _Inside.products_outside = _product_threads()
+            is_counted = True
+            _Inside.n_in_all += 1
+            if is_first:
+                before = _Inside.products_outside
                 _set_threads([(library, 1) for library, _ in before])
                 # What another thread holds has not changed: it is not to be restored.
                 _Inside.products_outside = [
                     (library, n) for library, n in before if library.num_threads < n
                 ]
-            else:
-                is_counted = True
-                _Inside.n_in_all += 1
             torch.set_num_threads(1)
         _Inside.this_thread.inside = True
         yield _Inside.n_threads_outside

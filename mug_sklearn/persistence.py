@@ -7,12 +7,14 @@ the device that it was trained on, and equal fits have equal states.
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import safetensors.numpy
@@ -27,6 +29,9 @@ HEADER = "mug_sklearn"
 FORMAT = 1
 # Of the temporary files that become a user's.
 _PREFIX = ".mug_sklearn."
+# What numpy raises on array files with malformed content; TypeError where a bare array
+# is to be opened as an archive. (UnicodeError is a ValueError.)
+MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error)
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 

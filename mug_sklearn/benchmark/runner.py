@@ -229,11 +229,7 @@ def _run_apart(unit: _Unit, method: Method) -> list[dict[str, Any]]:
         ((_, rows),) = Parallel(n_jobs=2)([delayed(_run_unit)(unit, method, False)])
     except BrokenProcessPool as error:
         # The rest of joblib's message explains what ends processes in general.
-        message = f"{type(error).__name__}: {error}".split(". ")[0]
-        return [
-            _common(unit) | {"classifier": name, "error": message} | _finish()
-            for name in unit.classifiers
-        ]
+        return _completed(unit, _failures(unit, _message(error).split(". ")[0]), {})
     return rows
 
 
@@ -241,20 +237,41 @@ def _run_unit(
     unit: _Unit, method: Method, keep_threads: bool
 ) -> tuple[_Unit, list[dict[str, Any]]]:
     """A unit and its rows; an error becomes part of the rows."""
-    common = _common(unit)
+    sizes: dict[str, int] = {}
     reset_peak_memory()
     try:
         data = resample_split(load_dataset(unit.source), unit.resample)
-        common |= {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+        sizes = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
         with _threads(keep_threads, method.needs_aeon):
             if method.needs_aeon:
                 _warm_up(method)
             rows = list(_measure(unit, method, data))
     except _RECORDED as error:
-        rows = [
-            {"classifier": name, "error": _message(error)} for name in unit.classifiers
-        ]
-    return unit, [{"error": ""} | common | row | _finish() for row in rows]
+        rows = _failures(unit, _message(error))
+    return unit, _completed(unit, rows, sizes)
+
+
+def _failures(unit: _Unit, message: str) -> list[dict[str, Any]]:
+    """What an error says of every classifier."""
+    return [{"classifier": name, "error": message} for name in unit.classifiers]
+
+
+def _completed(
+    unit: _Unit, rows: Iterable[dict[str, Any]], sizes: dict[str, int]
+) -> list[dict[str, Any]]:
+    """The rows with what all of a unit's say."""
+    common = {
+        "error": "",
+        "dataset": unit.dataset,
+        "resample": unit.resample,
+        "method": unit.method,
+        "seed": unit.seed,
+        "versions": _versions(),
+        "machine": _machine(),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return [common | sizes | row for row in rows]
 
 
 def _message(error: BaseException) -> str:
@@ -263,25 +280,6 @@ def _message(error: BaseException) -> str:
     if len(message) > _LONGEST_MESSAGE:
         message = message[:_LONGEST_MESSAGE] + "…"
     return message
-
-
-def _common(unit: _Unit) -> dict[str, Any]:
-    """What every row of a unit says."""
-    return {
-        "dataset": unit.dataset,
-        "resample": unit.resample,
-        "method": unit.method,
-        "seed": unit.seed,
-        "versions": _versions(),
-        "machine": _machine(),
-    }
-
-
-def _finish() -> dict[str, Any]:
-    return {
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, Any]]:

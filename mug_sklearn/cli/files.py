@@ -2,17 +2,16 @@
 
 import csv
 import importlib.util
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..datasets import read_ts
+from ..persistence import MALFORMED
 
 PANEL_FORMATS = [
     "  .npz      the array X, or the only one, or that of --array, of shape",
@@ -24,8 +23,6 @@ PANEL_FORMATS = [
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
 _PANEL_SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
-# What readers raise on malformed content. (UnicodeError is a ValueError.)
-_MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error, csv.Error)
 _EMBEDDING_SUFFIXES = (".npz", ".npy", ".parquet")
 
 
@@ -116,7 +113,7 @@ def read_panel(path: Path, array: str | None = None) -> Any:
         if path.suffix == ".parquet":
             return _read_parquet(path)
         return read_ts(path)[0]
-    except _MALFORMED as error:
+    except (*MALFORMED, csv.Error) as error:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
 
 

@@ -7,11 +7,9 @@ import argparse
 import ast
 import os
 import sys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -25,7 +23,7 @@ import torch.distributed.nn.functional
 from numpy.typing import NDArray
 
 from .. import MUGTransformer
-from ..persistence import check_replaceable
+from ..persistence import MALFORMED, check_replaceable
 from ..pretraining.ranks import ProcessGroupRanks, Ranks
 
 EXAMPLES = """
@@ -113,7 +111,7 @@ def read_series(path: Path) -> NDArray:
                 if name in loaded:
                     return np.asarray(loaded[name])
             found = ", ".join(loaded) or "nothing"
-    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except MALFORMED as error:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     raise ValueError(f"{str(path)!r} holds {found}; an array X_train or X is accepted")
 

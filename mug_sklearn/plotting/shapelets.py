@@ -139,11 +139,9 @@ class ShapeletsDisplay:
             Where `ax` holds another number of axes.
         """
         axes = new_or_given_axes(ax, len(self.shapelets))
-        thin = [
-            draw_series(one, shapelet.series, alpha=0.6, linewidth=0.8)
-            for one, shapelet in zip(axes, self.shapelets, strict=True)
-        ]
+        thin = []
         for one, shapelet in zip(axes, self.shapelets, strict=True):
+            thin.append(draw_series(one, shapelet.series, alpha=0.6, linewidth=0.8))
             draw_series(one, shapelet.values, shapelet.timepoints, linewidth=2.5)
             one.set_title(
                 f"{shapelet.length} timepoints, on series {shapelet.row}, "
