@@ -18,7 +18,8 @@ PANEL_FORMATS = [
     "            (series, timepoints) or (series, channels, timepoints)",
     "  .npy      such an array; read bit by bit, so it may be larger than memory",
     "  .csv      one series a row, which may end early; an empty cell is a missing",
-    "            value; a line of names on top, with no number in it, is skipped",
+    "            value; a line of names on top, with no number in it, is skipped; no",
+    "            row labels",
     "  .parquet  one series a row, of numeric columns, or of one column of lists",
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
@@ -211,16 +212,16 @@ def _read_csv(path: Path) -> NDArray:
         "skipinitialspace": True,
         "encoding": "utf-8-sig",
     }
-    top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
-    cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
-    # Read as a series, they would shift all embeddings by one.
-    if len(cells) > 2 and cells == [str(number) for number in range(len(cells))]:
-        raise ValueError(
-            f"its first line counts 0, 1, …, {cells[-1]}, as pandas names columns and "
-            "rows; write it by to_csv(..., header=False, index=False)"
-        )
-    # One number makes it a series: a stray word must not make a series a line of names.
+    text: Any = {"header": None, "dtype": str, **settings}
+    top = pd.read_csv(path, nrows=1, **text).to_numpy().ravel()
+    cells = [cell for cell in top if isinstance(cell, str)]
+    # One number makes it a series: a stray word must not make series a line of names.
     has_names = bool(cells) and not any(map(_is_number, cells))
+    if has_names and not isinstance(top[0], str):
+        raise ValueError(
+            "its first column has no name, as pandas writes an index; "
+            "write it by to_csv(..., index=False)"
+        )
     try:
         frame = pd.read_csv(
             path, header=0 if has_names else None, dtype=np.float64, **settings
@@ -230,13 +231,53 @@ def _read_csv(path: Path) -> NDArray:
             f"{error}; accepted are numbers, empty cells and one line of names on top"
         ) from error
     values = _checked(frame.to_numpy())
-    counts = (values[:, 0] == range(len(values))).all()
-    if has_names and pd.isna(top.iloc[0, 0]) and counts:
-        raise ValueError(
-            "its first column, without a name, counts the series, as pandas does; "
-            "write it by to_csv(..., index=False)"
-        )
+    _refuse_column_numbers(cells, values)
+    first_column = pd.read_csv(path, usecols=[0], **text).iloc[:, 0].to_list()
+    _refuse_row_numbers(first_column[int(has_names) :], values)
     return values
+
+
+# Taken for a series, or for the first timepoint of each, numbers of a DataFrame's
+# columns or rows would change all embeddings, and nobody would notice.
+
+
+def _refuse_column_numbers(top: list[str], values: NDArray) -> None:
+    """Refuse a first line, its cells as text, that counts as no measurements do."""
+    if len(top) < 3 or not _are_integers(top):
+        return
+    first = int(top[0])
+    counts = [int(cell) for cell in top] == list(range(first, first + len(top)))
+    if counts and (first == 0 or _has_fractions(values[1:])):
+        raise ValueError(
+            f"its first line counts {top[0]}, {top[1]}, …, {top[-1]}, as pandas names "
+            "columns; write it by to_csv(..., header=False, index=False), or, where "
+            f"they are values, with a point, {top[0]}.0"
+        )
+
+
+def _refuse_row_numbers(first_column: list[Any], values: NDArray) -> None:
+    """Refuse a first column, its cells as text, that numbers the series."""
+    if len(first_column) < 3 or not _are_integers(first_column):
+        return
+    numbers = [int(cell) for cell in first_column]
+    counts = numbers == list(range(len(numbers)))
+    are_distinct = len(set(numbers)) == len(numbers)
+    if counts or (are_distinct and _has_fractions(values[:, 1:])):
+        shown = first_column[0]
+        raise ValueError(
+            f"its first column, {shown}, {first_column[1]} and so on, numbers the "
+            "series, as pandas writes an index; write it by to_csv(..., index=False), "
+            f"or, where they are values, with a point, {shown}.0"
+        )
+
+
+def _are_integers(cells: list[Any]) -> bool:
+    return all(isinstance(cell, str) and cell.isdecimal() for cell in cells)
+
+
+def _has_fractions(values: NDArray) -> bool:
+    known = values[np.isfinite(values)]
+    return bool((known != np.floor(known)).any())
 
 
 def _is_number(cell: str) -> bool:

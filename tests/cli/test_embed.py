@@ -93,6 +93,20 @@ class TestInputs:
         (tmp_path / "a.csv").write_text(text)
         assert_array_equal(embed("a.csv"), embedding_of(table))
 
+    @pytest.mark.parametrize(
+        "first", ["5 3 5 7 8 1", "5.0 3.0 4.0 7.0 8.0 1.0", "5 -3 4 7 8 1"]
+    )
+    def test_a_column_of_whole_values_is_a_timepoint(self, tmp_path, first):
+        rows = [f"{one},0.5,{i}.25" for i, one in enumerate(first.split())]
+        (tmp_path / "a.csv").write_text("\n".join(rows))
+        X = np.array([list(map(float, row.split(","))) for row in rows])
+        assert_array_equal(embed("a.csv"), embedding_of(X))
+
+    def test_a_panel_of_integers(self, tmp_path):
+        X = np.arange(1, 13).reshape(4, 3)
+        (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n7,8,9\n10,11,12\n")
+        assert_array_equal(embed("a.csv"), embedding_of(X))
+
     def test_parquet_of_columns(self, gappy):
         frame = pd.DataFrame(gappy, columns=[f"t{i}" for i in range(30)])
         frame.to_parquet("a.parquet")
@@ -233,6 +247,12 @@ class TestRefused:
         frame.to_csv("counted.csv")
         frame.to_csv("columns.csv", index=False)
         frame.add_prefix("t").to_csv("index.csv")
+        split = frame.sample(frac=1, random_state=0)
+        split.add_prefix("t").to_csv("split.csv")
+        split.to_csv("rows.csv", header=False)
+        split.add_prefix("t").rename_axis("id").to_csv("named.csv")
+        frame.round().astype(int).to_csv("whole.csv", header=False)
+        frame.rename(columns=lambda number: number + 1).to_csv("from1.csv", index=False)
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
@@ -259,7 +279,12 @@ class TestRefused:
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
             ("embed counted.csv out.npz", "its first line counts 0, 1, …, 29, as"),
             ("embed columns.csv out.npz", "its first line counts 0, 1, …, 29, as"),
-            ("embed index.csv out.npz", "its first column, without a name, counts"),
+            ("embed from1.csv out.npz", "its first line counts 1, 2, …, 30, as"),
+            ("embed index.csv out.npz", "its first column has no name, as"),
+            ("embed split.csv out.npz", "its first column has no name, as"),
+            ("embed rows.csv out.npz", "and so on, numbers the series, as"),
+            ("embed named.csv out.npz", "and so on, numbers the series, as"),
+            ("embed whole.csv out.npz", "its first column, 0, 1 and so on, numbers"),
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
             ("embed text.npy out.npz", "accepted are numbers of shape"),
             ("embed one.npy out.npz", r"it has shape (5,)"),
