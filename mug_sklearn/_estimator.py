@@ -443,9 +443,9 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where the estimator was not loaded from a checkpoint, where the panel has
-            another size, length, mean or deviation than that of the interrupted fit,
-            or where parameters would train otherwise. The estimator is left as it was.
+            Where the estimator was not loaded from a checkpoint, where the panel is
+            not that of the interrupted fit, series in another order included, or where
+            parameters would train otherwise. The estimator is left as it was.
 
         See Also
         --------
@@ -745,10 +745,11 @@ class MUGTransformer(
             network_config(self, panel.n_channels, self.n_timepoints_in_)
         )
         _check_same_panel(panel.summary(), interrupted["panel"])
+        self._check_same_seed(interrupted)
         one_pass = interrupted["one_pass"]
         seed = interrupted["plan"]["seed"]
         plan = training_plan(self, panel.n_series, seed, device, one_pass)
-        plan = plan_to_resume(plan, interrupted)
+        plan = plan_to_resume(plan, interrupted, self.precision)
         streaming = hasattr(self, "_reservoir")
         course = Course(
             panel=panel,
@@ -828,7 +829,10 @@ class MUGTransformer(
         """Write what `load` reads as if `fit` had stopped here, and `resume` needs."""
         course, trainer = self._unfinished
         stopped = self._stopped()
-        stopped._interrupted = course.training_state(trainer)
+        stopped._interrupted = {
+            **course.training_state(trainer),
+            "random_state": self.random_state,
+        }
         stopped.save(path)
 
     def _check_same_shape(self, config: MUGConfig) -> None:
@@ -837,6 +841,16 @@ class MUGTransformer(
                 "The network's shape must be that of the last fit to go on from there; "
                 "set back the changed parameters, or fit anew with warm_start=False. "
                 f"Fitted: {self.config_}; asked for: {config}."
+            )
+
+    def _check_same_seed(self, interrupted: dict[str, Any]) -> None:
+        """Refuse a seed that would not be used."""
+        # Files of earlier versions lack it.
+        before = interrupted.get("random_state", self.random_state)
+        if self.random_state != before:
+            raise ValueError(
+                f"resume goes on with the seed of the interrupted fit, but random_state"
+                f" is {self.random_state!r}, before {before!r}; set it back."
             )
 
     def _place(self, network: MUGNetwork, device: torch.device) -> None:
@@ -995,11 +1009,14 @@ def warn_of_unobserved(panel: Panel) -> None:
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Refuse to go on with a training on another panel."""
-    # Means, too, compare by deviations: theirs may be anything.
+    # Means compare by deviations: theirs may be anything. The order is one of
+    # standardised values; files of earlier versions lack it.
+    units = {"location": expected["scale"], "order": 1.0}
     for name, value in expected.items():
-        size = expected["scale"] if name == "location" else np.abs(value)
-        if not (np.abs(np.subtract(found[name], value)) <= 1e-6 * size).all():
-            raise ValueError(
-                f"X is not the panel of the interrupted fit: its {name} is "
-                f"{found[name]}, not {value}."
-            )
+        size = units.get(name, np.abs(value))
+        if (np.abs(np.subtract(found[name], value)) <= 1e-6 * size).all():
+            continue
+        difference = f"its {name} is {found[name]}, not {value}"
+        if name == "order":
+            difference = "it has other values, or the same in another order"
+        raise ValueError(f"X is not the panel of the interrupted fit: {difference}.")

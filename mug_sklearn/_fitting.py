@@ -197,7 +197,16 @@ class Course:
         return batch.values.to(self.device), batch.observed.to(self.device)
 
 
-def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> TrainingPlan:
+# Fields of a plan that are not named as the parameter that they follow from.
+_SAID_AS = {
+    "n_steps": "max_epochs, in steps",
+    "half_precision": "precision='bfloat16'",
+}
+
+
+def plan_to_resume(
+    plan: TrainingPlan, interrupted: Mapping[str, Any], precision: str
+) -> TrainingPlan:
     """The plan of an interrupted training, which the present settings must agree with.
 
     Parameters
@@ -206,6 +215,9 @@ def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> Traini
         By the present settings, with the seed of the interrupted training.
     interrupted : mapping
         `Course.training_state`
+    precision : str
+        The present setting; "auto" stays with what the interrupted training had,
+        whatever the device.
 
     Raises
     ------
@@ -215,8 +227,8 @@ def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> Traini
     before = interrupted["plan"]
     while plan.batch_size > max(1, before["batch_size"]):
         plan = plan.with_half_the_batch()
-    # How, not what, is computed may differ.
-    plan = replace(plan, half_precision=before["half_precision"])
+    if precision == "auto":
+        plan = replace(plan, half_precision=before["half_precision"])
     changed = {
         name: (value, before[name])
         for name, value in asdict(plan).items()
@@ -224,7 +236,8 @@ def plan_to_resume(plan: TrainingPlan, interrupted: Mapping[str, Any]) -> Traini
     }
     if changed:
         found = "; ".join(
-            f"{name}: {now!r}, before {then!r}" for name, (now, then) in changed.items()
+            f"{_SAID_AS.get(name, name)}: {now!r}, before {then!r}"
+            for name, (now, then) in changed.items()
         )
         raise ValueError(
             "resume goes on with the parameters and the panel of the interrupted fit, "

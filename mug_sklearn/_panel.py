@@ -19,6 +19,9 @@ from torch import Tensor
 
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
+# Irrational parts of a full turn, so that no two places have the same phase.
+_TURN_BY_TIMEPOINT = 2j * math.pi * (math.sqrt(2) - 1)
+_TURN_BY_SERIES = 2j * math.pi * (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,14 @@ class Panel:
         return self._statistics
 
     def summary(self) -> dict[str, Any]:
-        """What tells a panel from another one: its size, means and deviations."""
+        """What tells a panel from another one: its size, statistics and order."""
         location, scale = self._statistics
         return {
             "n_series": self.n_series,
             "n_timepoints": self.n_timepoints,
             "location": location,
             "scale": scale,
+            "order": self._order,
         }
 
     @cached_property
@@ -174,6 +178,30 @@ class Panel:
         scale = deviation * unit  # 0 where the values are the smallest there are
         varies = (deviation > 10 * np.finfo(np.float64).eps) & (scale > 0)
         return mean * unit, np.where(varies, scale, 1.0)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """Sums of standardised values that depend on where each value stands.
+
+        Each series and timepoint turns its values by a phase of its own, and the sums
+        are complex: of shape (2, n_channels), real and imaginary parts.
+        """
+        location, scale = self._statistics
+        time = np.exp(_TURN_BY_TIMEPOINT * np.arange(self.n_timepoints))
+        turned = np.zeros(self.n_channels, dtype=np.complex128)
+        count = np.zeros(self.n_channels)
+        start = 0
+        for values in self._chunks():
+            values = values[:, :, : self.n_timepoints]
+            standardised = (values - location[:, None]) / scale[:, None]
+            known = ~np.isnan(standardised)
+            by_series = np.where(known, standardised, 0.0) @ time[: values.shape[2]]
+            series = np.exp(_TURN_BY_SERIES * np.arange(start, start + len(values)))
+            turned += series @ by_series
+            count += known.sum(axis=(0, 2))
+            start += len(values)
+        turned /= np.sqrt(np.maximum(count, 1))
+        return np.stack((turned.real, turned.imag))
 
     def unobserved(self) -> tuple[np.ndarray, np.ndarray]:
         """Series without any value, and channels without any value.

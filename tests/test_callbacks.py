@@ -302,7 +302,9 @@ class TestCheckpoint:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"max_epochs": 7}, "n_steps: 7, before 4"),
+            ({"max_epochs": 7}, "max_epochs, in steps: 7, before 4"),
+            ({"precision": "bfloat16"}, "precision='bfloat16': True, before False"),
+            ({"random_state": 7}, "random_state is 7, before 0; set it back"),
             ({"learning_rate": 0.1}, "learning_rate: 0.1, before 0.002"),
             ({"n_layers": 2}, "network's shape"),
         ],
@@ -320,9 +322,19 @@ class TestCheckpoint:
             (panel[:-1], "n_series is 11, not 12"),
             (panel + 1, "location is"),
             (panel[:, :1], "has 1 channels"),
+            (panel[::-1], "the same in another order"),
+            (panel[..., ::-1], "the same in another order"),
         ):
             with pytest.raises(ValueError, match=message):
                 MUGTransformer.load(path).resume(other)
+
+    def test_the_form_of_the_panel_may_change(self, table, tmp_path):
+        table[3, 20:] = np.nan
+        path = interrupted(small_mug(max_epochs=4), table, tmp_path, after=2)
+        np.save(tmp_path / "X.npy", table)
+        stored = np.load(tmp_path / "X.npy", mmap_mode="r")
+        for same in (table[:, None], list(table), stored):
+            assert MUGTransformer.load(path).resume(same).n_iter_ == 4
 
     def test_a_panel_in_small_units_is_told_from_another(self, panel, tmp_path):
         path = interrupted(small_mug(max_epochs=4), panel * 1e-9, tmp_path, after=2)
