@@ -158,8 +158,8 @@ class MUGTransformer(
         the cross-granularity transformer alone, as in the paper.
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. There are at most ``n_series - 1`` of
-        them (at least 1). None gives the scaled and centred features themselves,
-        whose variances are far below 1.
+        them (at least 1). None gives the scaled and centred features themselves, whose
+        variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2

@@ -260,7 +260,9 @@ class TestParameters:
         mug = small_mug(embedding_dim=None, granularity="coarse").fit(panel)
         # 320 features of segments, 6 shapelets, and for two dilations of two
         # representations three statistics of one group of eight patterns
-        assert mug.transform(panel).shape == (12, 320 + 6 + 2 * 2 * 3 * 8)
+        embedding = mug.transform(panel)
+        assert embedding.shape == (12, 320 + 6 + 2 * 2 * 3 * 8)
+        assert_allclose(embedding.var(axis=0).mean(), 1, rtol=1e-5)
 
     def test_clone_copies_parameters_only(self, panel):
         mug = small_mug(segment_lengths=(4, 0.5)).fit(panel)

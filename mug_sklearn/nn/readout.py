@@ -105,7 +105,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
         On a device that knows double precision, where the readout will be, too.
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
-        the scaled and centred blocks themselves.
+        the scaled and centred blocks themselves, of mean variance one.
 
     Returns
     -------
@@ -117,10 +117,20 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     joined = _join(scalings, blocks)
     location = joined.mean(dim=0)
     if embedding_dim is None:
-        return Readout(scalings, location, None)
+        return _with_mean_variance_one(Readout(scalings, location, None), joined)
     axes, variance = _principal_axes(joined - location, embedding_dim)
     rotation = variance_evening_rotation(variance.cpu()).to(axes.device)
     return Readout(scalings, location, axes @ rotation)
+
+
+def _with_mean_variance_one(readout: Readout, joined: Tensor) -> Readout:
+    """Scale a readout without axes, whose joined training blocks are given."""
+    unit = float(joined.var(dim=0, correction=0).mean().sqrt()) or 1.0
+    scalings = {
+        name: replace(scaling, weight=scaling.weight / unit)
+        for name, scaling in readout.scalings.items()
+    }
+    return Readout(scalings, readout.location / unit, None)
 
 
 def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
