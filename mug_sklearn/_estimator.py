@@ -134,7 +134,7 @@ class MUGTransformer(
         of the longest training series. "auto" is (0.2, 0.4, 0.6), as in ShapeNet.
     n_shapelets : int, default=60
         Shapelets discovered, over all segment lengths; at least one for each of
-        `segment_lengths` that is given.
+        `segment_lengths`.
     n_random_shapelets : int, default=128
         Random dilated shapelets for each dilation of the series and of its first
         differences; rounded up to groups of eight, above 64 on several channels to
@@ -705,6 +705,8 @@ class MUGTransformer(
         if continued:
             self._check_same_shape(config)
         warn_of_unobserved(panel)
+        if not continued:
+            _warn_of_single_timepoints(panel)
         # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
         if not continued:
@@ -1005,6 +1007,18 @@ def warn_of_unobserved(panel: Panel) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def _warn_of_single_timepoints(panel: Panel) -> None:
+    """Series of one timepoint are fitted, but many channels tell of swapped axes."""
+    if panel.lengths.max() == 1 and panel.n_channels > 1:
+        warnings.warn(
+            f"X holds series of {panel.n_channels} channels and one timepoint. "
+            "Timepoints come last: if these are its channels, pass "
+            "X.transpose(0, 2, 1), of shape (n_series, n_channels, n_timepoints).",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The course of a fit: pretraining, shapelet discovery, readout. No scikit-learn."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -158,6 +159,13 @@ class Course:
             raise ValueError(
                 "Training diverged: features of training series are not finite. "
                 f"Choose a learning_rate below {self.plan.learning_rate}."
+            )
+        if all(bool((block == block[:1]).all()) for block in blocks.values()):
+            warnings.warn(
+                f"The embedding is constant: a fit needs series that differ, and X has "
+                f"{'one series' if size == 1 else f'{size} series that do not'}.",
+                UserWarning,
+                stacklevel=2,
             )
         return fit_readout(blocks, embedding_dim)
 

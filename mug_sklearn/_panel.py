@@ -442,9 +442,12 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
                 "one timepoint are required."
             )
         if series and array.shape[0] != series[0].shape[0]:
+            swapped = array.shape[1] == series[0].shape[1]
+            hint = " Timepoints come last: is each array to be transposed?"
             raise ValueError(
                 f"{name} has {array.shape[0]} channels, but series 0 has "
                 f"{series[0].shape[0]}; all series of a panel need the same channels."
+                f"{hint if swapped else ''}"
             )
         series.append(array)
     return series

@@ -47,12 +47,13 @@ def check_combinations(settings: Any) -> None:
                     "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
                     "(fractions of the longest training series)."
                 )
-        n_lengths = len(set(settings.segment_lengths))
-        if not 1 <= n_lengths <= settings.n_shapelets:
-            raise ValueError(
-                f"segment_lengths={settings.segment_lengths!r} has {n_lengths} lengths;"
-                f" accepted are 1 to n_shapelets={settings.n_shapelets}."
-            )
+    n_lengths = len(set(_asked_segment_lengths(settings)))
+    has_segments = settings.granularity != "fine"
+    if has_segments and not 1 <= n_lengths <= settings.n_shapelets:
+        raise ValueError(
+            f"segment_lengths={settings.segment_lengths!r} has {n_lengths} lengths;"
+            f" accepted are 1 to n_shapelets={settings.n_shapelets}."
+        )
 
 
 def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConfig:
@@ -102,13 +103,15 @@ def _segment_depth(n_patches: int) -> int:
     return depth
 
 
+def _asked_segment_lengths(settings: Any) -> tuple[Any, ...]:
+    lengths = settings.segment_lengths
+    return AUTO_SEGMENT_LENGTHS if isinstance(lengths, str) else tuple(lengths)
+
+
 def _segment_timepoints(settings: Any, n_timepoints: int) -> list[int]:
     """Distinct segment lengths in timepoints, shortest first."""
-    lengths: tuple[Any, ...] = settings.segment_lengths
-    if isinstance(settings.segment_lengths, str):
-        lengths = AUTO_SEGMENT_LENGTHS
     timepoints = set()
-    for length in lengths:
+    for length in _asked_segment_lengths(settings):
         if not isinstance(length, Integral):
             timepoints.add(max(1, round(length * n_timepoints)))
         elif int(length) <= n_timepoints:

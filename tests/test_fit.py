@@ -161,6 +161,7 @@ REFUSED = [
     ({"segment_lengths": (True,)}, "holds True; accepted"),
     ({"segment_lengths": ()}, "has 0 lengths"),
     ({"segment_lengths": (5, 10), "n_shapelets": 1}, "has 2 lengths"),
+    ({"n_shapelets": 2}, "segment_lengths='auto' has 3 lengths"),
     ({"segment_lengths": "long"}, "segment_lengths"),
     ({"patch_length": 31}, "patch_length=31.*30 timepoints"),
     ({"patch_length": 0}, "patch_length"),
@@ -176,6 +177,12 @@ REFUSED = [
 
 
 class TestParameters:
+    def test_without_segments_their_number_is_free(self, panel):
+        settings = {"n_shapelets": 1, "granularity": "fine"}
+        for segment_lengths in ("auto", ()):
+            mug = small_mug(segment_lengths=segment_lengths, **settings)
+            assert mug.fit_transform(panel).shape == (12, 8)
+
     @pytest.mark.parametrize(("parameters", "message"), REFUSED)
     def test_refused_before_work_starts(self, panel, monkeypatch, parameters, message):
         def started(self, *arguments):

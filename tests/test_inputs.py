@@ -197,6 +197,7 @@ class TestDegenerate:
             mug = small_mug(granularity=granularity)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
+                warnings.filterwarnings("ignore", "The embedding is const")
                 embedding = mug.fit_transform(X)
             assert embedding.shape[0] == shape[0]
             assert np.isfinite(embedding).all()
@@ -226,6 +227,26 @@ class TestDegenerate:
         X = np.full((3, 2, 5), np.nan)
         with pytest.warns(UserWarning, match="hold no observed"):
             assert np.isfinite(small_mug().fit_transform(X)).all()
+
+    @pytest.mark.parametrize("n_series", [1, 7])
+    @pytest.mark.parametrize("embedding_dim", [8, None])
+    def test_a_constant_embedding_is_told(self, panel, n_series, embedding_dim):
+        same = np.repeat(panel[:1], n_series, axis=0)
+        match = "one series" if n_series == 1 else "7 series that do not"
+        with pytest.warns(UserWarning, match=match):
+            mug = small_mug(embedding_dim=embedding_dim).fit(same)
+        assert_allclose(mug.transform(same), 0, atol=1e-6)
+
+    def test_timepoints_before_channels_are_told(self, table):
+        for X in (table[:, :, None], list(table[:, :, None])):
+            with pytest.warns(UserWarning, match=r"30 channels and one timepoint"):
+                small_mug().fit(X)
+
+    def test_usual_series_give_no_warning(self, panel):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            small_mug().fit(panel).transform(panel)
+            small_mug().fit(panel[:, :1, :1])
 
     @pytest.mark.parametrize("factor", [1e-200, 1e200])
     def test_extreme_magnitudes(self, panel, factor):
@@ -270,6 +291,11 @@ REFUSED = {
     ),
     "object series": ([np.array([None, 1]), np.zeros(2)], ValueError, "dtype object"),
     "3-D series": ([np.zeros((1, 2, 3))], ValueError, "series 0 of X has 3 dimensions"),
+    "timepoints first": (
+        [np.zeros((20, 1)), np.zeros((12, 1))],
+        ValueError,
+        "series 0 has 20; .*is each array to be transposed?",
+    ),
     "mixed channels": (
         [np.zeros((2, 4)), np.zeros((3, 4))],
         ValueError,
