@@ -37,7 +37,12 @@ from ._panel import (
     is_stored,
     series_from_list,
 )
-from ._settings import check_combinations, network_config, training_plan
+from ._settings import (
+    changed_parameters,
+    check_combinations,
+    network_config,
+    training_plan,
+)
 from .device import (
     double_precision_device,
     one_cpu_thread,
@@ -80,6 +85,8 @@ FITTED_STATE = (
     "_n_features_out",
 )
 
+
+_OF_ANOTHER_LENGTH = "For another length pass a 3-D array, X[:, np.newaxis, :]."
 
 _Arguments = ParamSpec("_Arguments")
 _Returned = TypeVar("_Returned")
@@ -633,6 +640,8 @@ class MUGTransformer(
             Where a parameter is an object that JSON has no form for, such as a
             RandomState as `random_state`; set an int or None first. Or where `path` is
             a folder or a device.
+        FileNotFoundError
+            Where the folder of `path` is missing.
 
         See Also
         --------
@@ -839,10 +848,10 @@ class MUGTransformer(
 
     def _check_same_shape(self, config: MUGConfig) -> None:
         if config != self.config_:
+            changed = changed_parameters(config, self.config_)
             raise ValueError(
-                "The network's shape must be that of the last fit to go on from there; "
-                "set back the changed parameters, or fit anew with warm_start=False. "
-                f"Fitted: {self.config_}; asked for: {config}."
+                "To go on from an earlier fit, the network's shape must be the same, "
+                f"but these differ: {changed}. Set them back, or fit a new estimator."
             )
 
     def _check_same_seed(self, interrupted: dict[str, Any]) -> None:
@@ -891,6 +900,8 @@ class MUGTransformer(
     def _read_panel(self, X: Any, reset: bool) -> Panel:
         """Turn `X` into a panel and check it against the fitted one."""
         X = as_plain_array(X)
+        if isinstance(X, list | tuple) and len(X) == 0:
+            raise ValueError("X holds no series; at least one is required.")
         series: Any
         if is_list_of_series(X):
             series = series_from_list(X)
@@ -916,9 +927,12 @@ class MUGTransformer(
             series = self._read_array(X, reset)
             n_channels = series.shape[1]
         if not reset and n_channels != self.n_channels_in_:
+            shape: tuple[int, ...] = getattr(X, "shape", ())
+            is_one_series = len(shape) == 2 and shape[0] == self.n_channels_in_
+            hint = " A single series is passed as [X]." if is_one_series else ""
             raise ValueError(
                 f"X has {n_channels} channels, but {type(self).__name__} was fitted "
-                f"on series of {self.n_channels_in_} channels."
+                f"on series of {self.n_channels_in_} channels.{hint}"
             )
         return Panel(series)
 
@@ -931,7 +945,13 @@ class MUGTransformer(
         }
         is_table = getattr(X, "ndim", 2) == 2
         if reset or (is_table and self._fitted_on_table):
-            array = validate_data(self, X, reset=reset, **settings)
+            try:
+                array = validate_data(self, X, reset=reset, **settings)
+            except ValueError as error:
+                if reset or "features, but" not in str(error):
+                    raise
+                # scikit-learn's words, and what a user of series can do.
+                raise ValueError(f"{error} {_OF_ANOTHER_LENGTH}") from None
         else:
             # n_features_in_ counts something else here, so it cannot be compared.
             array = check_array(X, estimator=self, input_name="X", **settings)
@@ -939,8 +959,7 @@ class MUGTransformer(
                 raise ValueError(
                     f"X has {array.shape[1]} timepoints, but "
                     f"{type(self).__name__} was fitted on series of "
-                    f"{self._fitted_width}. For another length pass a 3-D array, "
-                    "X[:, np.newaxis, :]."
+                    f"{self._fitted_width}. {_OF_ANOTHER_LENGTH}"
                 )
         if array.ndim > 3 or 0 in array.shape:
             raise ValueError(

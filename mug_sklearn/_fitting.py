@@ -205,7 +205,7 @@ class Course:
         return batch.values.to(self.device), batch.observed.to(self.device)
 
 
-# Fields of a plan that are not named as the parameter that they follow from.
+# Fields of a plan that are not named as the parameter they follow from.
 _SAID_AS = {
     "n_steps": "max_epochs, in steps",
     "half_precision": "precision='bfloat16'",

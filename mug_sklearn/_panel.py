@@ -345,15 +345,21 @@ def is_list_of_series(X: Any) -> bool:
     """Whether `X` is a list, tuple or 1-D object array of arrays, one for each series.
 
     Plain nested lists of numbers in rows of one length are a table, as everywhere in
-    scikit-learn; rows of several lengths can only be series.
+    scikit-learn, and channels of one length a 3-D array; where lengths differ, they can
+    only be series.
     """
     holds_objects = getattr(X, "ndim", 0) == 1 and X.dtype == np.dtype(object)
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
     if all(hasattr(one, "ndim") and one.ndim > 0 for one in X):
         return True
-    rows = all(isinstance(one, list | tuple) for one in X)
-    return rows and len({len(one) for one in X}) > 1
+    if not all(isinstance(one, list | tuple) for one in X):
+        return False
+    if len({len(one) for one in X}) > 1:
+        return True
+    channels = [channel for one in X for channel in one]
+    are_lists = all(isinstance(channel, list | tuple) for channel in channels)
+    return are_lists and len({len(channel) for channel in channels}) > 1
 
 
 def holds_series_in_cells(X: Any) -> bool:

@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,6 +22,11 @@ SEGMENTS_PER_LENGTH = 6
 AUTO_BATCH_SIZE = 8  # TS2Vec's
 AUTO_STEPS = 100
 MOST_AUTO_STEPS = 1000
+# Fields of a network's shape that are not named as the parameter they follow from.
+_SAID_AS = {
+    "patch_length": "patch_length (by max_tokens, if automatic)",
+    "segment_scales": "segment_lengths",
+}
 
 
 def check_combinations(settings: Any) -> None:
@@ -90,6 +95,24 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
         fusion=settings.fusion,
     )
     return replace(config, segment_depth=_segment_depth(config.n_patches))
+
+
+def changed_parameters(config: MUGConfig, before: MUGConfig) -> str:
+    """Names and values of the parameters by which two networks differ in shape."""
+    now, then = (
+        {field.name: getattr(shape, field.name) for field in fields(shape)}
+        for shape in (config, before)
+    )
+    differing = [name for name in now if now[name] != then[name]]
+    if len(differing) > 1:  # the depth follows from the others
+        differing = [name for name in differing if name != "segment_depth"]
+    for shape in (now, then):
+        scales = shape["segment_scales"]
+        shape["segment_scales"] = tuple(scale.length for scale in scales)
+    return "; ".join(
+        f"{_SAID_AS.get(name, name)} was {then[name]!r} and is {now[name]!r}"
+        for name in differing
+    )
 
 
 def _segment_depth(n_patches: int) -> int:

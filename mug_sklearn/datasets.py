@@ -190,6 +190,8 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If its content cannot be read.
 

@@ -120,6 +120,8 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     ------
     ValueError
         Where the state holds something else; the message says where.
+    FileNotFoundError
+        Where there is no such folder.
     """
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
@@ -147,6 +149,10 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Where anything is raised inside, `path` stays as it was. A link to a file stays one.
     """
     target = Path(path).resolve()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(target.parent)!r} for {target.name!r}"
+        )
     if target.exists() and not target.is_file():
         raise ValueError(f"{os.fspath(path)!r} is no file that could be replaced.")
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=_PREFIX)

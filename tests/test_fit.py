@@ -353,9 +353,24 @@ class TestTraining:
         before = mug.transform(panel)
         assert_allclose(mug.fit(panel).transform(panel), before, atol=1e-5)
 
-    def test_warm_start_refuses_another_shape(self, panel):
-        mug = small_mug(warm_start=True).fit(panel).set_params(d_model=16)
-        with pytest.raises(ValueError, match="must be that of the last fit"):
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"d_model": 16}, "d_model was 8 and is 16. Set"),
+            (
+                {"segment_lengths": (4,)},
+                r"segment_lengths was \(6, 12, 18\) and is \(4,",
+            ),
+            ({"max_tokens": 10}, r"max_tokens, if automatic\) was 1 and is 3. Set"),
+            (
+                {"n_layers": 2, "fusion": "concat"},
+                "n_layers was 1 and is 2; fusion was 'cross_attention' and is 'concat'",
+            ),
+        ],
+    )
+    def test_warm_start_refuses_another_shape(self, panel, change, message):
+        mug = small_mug(warm_start=True).fit(panel).set_params(**change)
+        with pytest.raises(ValueError, match=message):
             mug.fit(panel)
 
     def test_progress_bar(self, panel, capfd):

@@ -78,6 +78,11 @@ class TestForms:
         gappy[2, 3] = np.nan
         assert_close(small_mug().fit_transform(frame), small_mug().fit_transform(gappy))
 
+    def test_ragged_nested_lists_of_channels(self, ragged):
+        nested = [one.tolist() for one in ragged]
+        expected = small_mug().fit_transform(ragged)
+        assert_array_equal(small_mug().fit_transform(nested), expected)
+
     def test_ragged_nested_lists(self):
         ragged = [[1.0, 2, 3, 1], [2, 1], [3.0]]
         expected = small_mug().fit_transform([np.array(one) for one in ragged])
@@ -263,7 +268,7 @@ REFUSED = {
     "no series": (np.zeros((0, 5)), ValueError, "0 sample"),
     "no timepoints": (np.zeros((3, 0)), ValueError, "0 feature"),
     "no timepoints, 3-D": (np.zeros((3, 2, 0)), ValueError, r"shape \(3, 2, 0\)"),
-    "empty list": ([], ValueError, "Expected 2D array|empty|0 sample"),
+    "empty list": ([], ValueError, "X holds no series; at least one is required"),
     "empty series": ([np.zeros(3), np.zeros(0)], ValueError, "series 1 of X is empty"),
     "infinite": (np.full((2, 3), np.inf), ValueError, "infinity"),
     "infinite series": (
@@ -321,8 +326,14 @@ class TestRefused:
             with pytest.raises(ValueError, match=r"1 channels.*fitted.*2 channels"):
                 mug.transform(X)
 
+    def test_a_single_series_of_several_channels(self, panel):
+        mug = small_mug().fit(panel)
+        with pytest.raises(ValueError, match=r"channels. A single series .* \[X\]"):
+            mug.transform(panel[3])
+        assert_close(mug.transform([panel[3]]), mug.transform(panel)[3:4])
+
     def test_a_table_of_another_width(self, table):
-        with pytest.raises(ValueError, match="X has 29 features"):
+        with pytest.raises(ValueError, match=r"X has 29 features.*pass a 3-D array"):
             small_mug().fit(table).transform(table[:, :29])
         with pytest.raises(ValueError, match=r"X has 29 timepoints.*fitted.*30"):
             small_mug().fit(list(table)).transform(table[:, :29])

@@ -73,7 +73,10 @@ def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
     [
         (["--dataset", "Nope"], "no data set 'Nope'.*GunPoint"),
         (["--dataset", "empty.npz"], r"cannot read empty\.npz"),
-        (["--dataset", "UnitTest", "--output", "empty.npz"], r"empty\.npz"),
+        (
+            ["--dataset", "UnitTest", "--output", "empty.npz"],
+            r"no folder, 'empty\.npz'",
+        ),
         (["--dataset", "UnitTest", "--output", "taken"], "--output is a folder"),
     ],
 )

@@ -84,6 +84,8 @@ def add_command(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset)
+    if args.output.exists() and not args.output.is_dir():
+        raise ValueError(f"--output is no folder, {str(args.output)!r}.")
     args.output.mkdir(parents=True, exist_ok=True)
     for name in _PICTURES:
         check_replaceable(args.output / name, "--output", {})

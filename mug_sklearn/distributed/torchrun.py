@@ -102,6 +102,8 @@ def read_series(path: Path) -> NDArray:
     >>> read_series(path).shape
     (3, 20)
     """
+    if path.suffix not in {".npy", ".npz"}:
+        raise ValueError(f"{str(path)!r}: accepted are .npy and .npz.")
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):

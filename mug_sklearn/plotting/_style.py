@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimator import MUGTransformer
 from .._panel import Panel
 
 # Okabe and Ito's colours, which colour-blind readers tell apart too, without black and
@@ -50,9 +51,27 @@ def new_or_given_axes(
     return given
 
 
+def require_fitted(estimator: Any) -> None:
+    """Refuse what is no fitted MUGTransformer, such as a pipeline around one.
+
+    Raises
+    ------
+    TypeError
+        Where it is something else.
+    NotFittedError
+        Before `fit`.
+    """
+    if not isinstance(estimator, MUGTransformer):
+        raise TypeError(
+            f"a {type(estimator).__name__} was given, and a fitted MUGTransformer is "
+            "accepted; the first step of a pipeline is pipeline[0]."
+        )
+    check_is_fitted(estimator)
+
+
 def read_panel(estimator: Any, X: Any) -> Panel:
     """The panel `X`, as the fitted transformer reads it."""
-    check_is_fitted(estimator, "network_")
+    require_fitted(estimator)
     return estimator._read_panel(X, reset=False)
 
 

@@ -206,6 +206,8 @@ def plot_cross_attention(
     ------
     NotFittedError
         Before `fit`.
+    TypeError
+        Where the estimator is another one, such as a pipeline.
     ValueError
         Where the estimator has no such attention, or `series` is no row of `X`.
 

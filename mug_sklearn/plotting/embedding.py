@@ -102,8 +102,15 @@ class EmbeddingDisplay:
         ------
         NotFittedError
             Before `fit`.
+        TypeError
+            Where the estimator cannot transform.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "transform"):
+            raise TypeError(
+                f"this {type(estimator).__name__} has no transform; a pipeline's steps "
+                "before its classifier are pipeline[:-1]."
+            )
         return cls.from_embedding(
             estimator.transform(X), y, method=method, random_state=random_state, ax=ax
         )

@@ -195,6 +195,8 @@ def plot_neighbors(
     ------
     NotFittedError
         Before `fit`.
+    TypeError
+        Where the estimator is another one, such as a pipeline.
     ValueError
         Where `query` is not one series, `n_neighbors` is more than there are, or `y`
         has another length.

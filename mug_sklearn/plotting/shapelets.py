@@ -187,6 +187,8 @@ def plot_shapelets(
     ------
     NotFittedError
         Before `fit`.
+    TypeError
+        Where the estimator is another one, such as a pipeline.
     ValueError
         Where the estimator has no shapelets, or not so many, or no series of `X` has a
         value to compare.

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
-from sklearn.utils.validation import check_is_fitted
 
-from ._style import COLOURS, widen_by_legend
+from ._style import COLOURS, require_fitted, widen_by_legend
 
 _NOT_A_TERM = {"epoch", "n_steps"}
 
@@ -66,10 +65,12 @@ class LossCurveDisplay:
         ------
         NotFittedError
             Before `fit`.
+        TypeError
+            Where it is another estimator.
         ValueError
             If there was no epoch.
         """
-        check_is_fitted(estimator, "history_")
+        require_fitted(estimator)
         return cls(estimator.history_).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
@@ -89,12 +90,19 @@ class LossCurveDisplay:
         ------
         ValueError
             If the history holds no epoch.
+        TypeError
+            If it holds something other than dictionaries.
         """
         history = self.history
         if not history:
             raise ValueError(
                 "the history holds no epoch; a loss curve needs at least one epoch of "
                 "training"
+            )
+        if not all(isinstance(row, Mapping) for row in history):
+            raise TypeError(
+                f"the history holds {type(history[0]).__name__}, and a dict for each "
+                "epoch is accepted, as in MUGTransformer.history_"
             )
         own_figure = ax is None
         if ax is None:
@@ -149,6 +157,9 @@ def plot_loss_curve(
     ------
     ValueError
         If the history holds no epoch.
+    TypeError
+        If it holds something other than dictionaries, such as `loss_curve_`, or the
+        estimator is another one, such as a pipeline.
 
     Examples
     --------

@@ -280,6 +280,13 @@ def test_more_processes_than_series_in_a_batch_is_an_error():
         Trainer(torch.nn.Identity(), None, plan, torch.device("cpu"), ranks)
 
 
+def test_series_of_another_format_are_refused(tmp_path, capsys):
+    path = tmp_path / "X.csv"
+    path.write_text("1,2\n3,4\n")
+    assert main(["fit", str(path), "--save", str(tmp_path / "model")]) == 2
+    assert "X.csv': accepted are .npy and .npz." in capsys.readouterr().err
+
+
 def test_read_series(path, series):
     stored = read_series(path)
     assert isinstance(stored, np.memmap)

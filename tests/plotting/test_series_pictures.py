@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from mug_sklearn.plotting import (
     CrossAttentionDisplay,
@@ -253,6 +254,8 @@ class TestNeighbors:
         lambda mug, X: plot_neighbors(mug, X, X[0]),
     ],
 )
-def test_before_fit(panel, draw):
+def test_without_a_fitted_transformer(panel, draw):
     with pytest.raises(NotFittedError):
         draw(small_mug(), panel)
+    with pytest.raises(TypeError, match=r"a Pipeline was given.*is pipeline\[0\]"):
+        draw(make_pipeline(small_mug()).fit(panel), panel)

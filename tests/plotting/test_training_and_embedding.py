@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn.plotting import (
@@ -101,6 +104,30 @@ def test_loss_curve_of_an_estimator(ax):
     estimator.history_ = HISTORY
     plot_loss_curve(estimator, ax=ax)
     assert len(ax.get_lines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ([1.1, 0.8], "holds float, and a dict for each epoch"),
+        (
+            make_pipeline(MUGTransformer(), SVC()),
+            r"a Pipeline was.*pipeline\[0\]",
+        ),
+    ],
+)
+def test_loss_curve_of_something_else(ax, what, message):
+    with pytest.raises(TypeError, match=message):
+        plot_loss_curve(what, ax=ax)
+
+
+def test_map_of_a_pipeline(panel, ax):
+    y = [0, 1] * 6
+    pipeline = make_pipeline(small_mug(), StandardScaler(), SVC()).fit(panel, y)
+    display = EmbeddingDisplay.from_estimator(pipeline[:-1], panel, y, ax=ax)
+    assert display.points.shape == (12, 2)
+    with pytest.raises(TypeError, match=r"Pipeline has no transform.*pipeline\[:-1\]"):
+        EmbeddingDisplay.from_estimator(pipeline, panel, y, ax=ax)
 
 
 def test_loss_curve_of_one_epoch_shows_points(ax):
