@@ -1,5 +1,6 @@
 """Sphinx builds the documentation with this: see CONTRIBUTING.md for the command."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -94,6 +95,12 @@ html_theme_options = {
 html_sidebars = {"getting_started": [], "how_mug_works": []}
 
 
+def _link_to_the_gallery(app: Sphinx, page: str, source: list[str]) -> None:
+    # In the repository, links to examples lead to their code.
+    text = re.sub(r"\.\./examples/(plot_\w+)\.py", r"auto_examples/\1", source[0])
+    source[0] = text.replace("../examples/README.rst", "auto_examples/index")
+
+
 def _end_blocks_with_their_text(app: Sphinx, doctree: nodes.document) -> None:
     # A doctest needs an empty line after its output; the page does not.
     for block in doctree.findall(nodes.literal_block):
@@ -104,4 +111,5 @@ def _end_blocks_with_their_text(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> None:
     """Register what the pages need beside the extensions."""
+    app.connect("source-read", _link_to_the_gallery)
     app.connect("doctree-read", _end_blocks_with_their_text)

@@ -6,8 +6,7 @@ Series of unequal length go in as a list of arrays, and NaN is a missing value. 
 masked inside the network: nothing is cut, padded or filled in beforehand. This example
 cuts values out of JapaneseVowels and measures what that costs.
 
-To be quick, the fits are shortened to one epoch, and `transform` computes in single
-precision.
+To be quick, the fits are shortened to one epoch.
 """
 
 # %%
@@ -30,7 +29,7 @@ print(f"{len(data.X_train)} training series, first two:", end=" ")
 print(data.X_train[0].shape, data.X_train[1].shape)
 print(f"lengths from {min(lengths)} to {max(lengths)}")
 
-mug = MUGTransformer(max_epochs=1, precision="float32", random_state=0)
+mug = MUGTransformer(max_epochs=1, random_state=0)
 model = make_pipeline(mug, SVC())
 model.fit(data.X_train, data.y_train)
 complete = model.score(data.X_test, data.y_test)

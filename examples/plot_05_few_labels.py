@@ -11,8 +11,7 @@ classifier has to do with the few that somebody has labelled: here 5 % of them.
 # -------------
 # OSULeaf holds the outlines of leaves of six species, ItalyPowerDemand the electricity
 # demand of single days, in winter or in summer. Of each, 240 series are the pool that
-# the encoder sees, and 120 are the test set. One epoch is enough for an example, and
-# single precision is quicker.
+# the encoder sees, and 120 are the test set. One epoch is enough for an example.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -170,10 +170,10 @@ embedding = mug.transform(data.X_test)
 plot_embedding(embedding, data.y_test)
 
 # %%
-# What each part knows of the classes, as the test accuracy of `SVC()`. The mean tokens
-# alone know little. The whole embedding is far ahead, and so is that of the untrained
-# network, whose shapelets and bank need no training: on this data set it is they that
-# make the difference. The benchmark shows where training pays.
+# What each part knows of the classes, as the test accuracy of `SVC()`. Of the mean
+# tokens only the coarse one knows much. The whole embedding is ahead of them all, and so
+# is that of the untrained network, whose shapelets and bank need no training: on this
+# data set it is they that make the difference. The benchmark shows where training pays.
 
 train_tokens = mug.transform_granularities(data.X_train)
 inputs = {

@@ -134,7 +134,7 @@ def test_a_link_stays_one(panel, tmp_path):
 
 
 def test_a_missing_folder_is_named(panel, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere' for 'model'"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere' for 'model'"):
         small_mug().fit(panel).save(tmp_path / "nowhere" / "model")
 
 
