@@ -123,9 +123,9 @@ axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
 # The Mackey-Glass series is not linear, and a linear model of its raw values falls
 # short. A linear model of the last multi token does much better: the network's features
 # are nonlinear. So are nearest neighbours, which do better still without any training.
-# The seasonal series is a linear function of its own past but for the noise, which alone
-# makes an error of 0.2. There the ridge on raw values has all that it needs, and the
-# last token tells it less. MUG is not trained to forecast; its tokens are worth a try
-# where a linear model of the past values is not enough.
+# The seasonal series is a linear function of its own past but for the noise, which
+# alone makes an error of 0.2. There the ridge on raw values has all that it needs, and
+# the last token tells it less. MUG is not trained to forecast; its tokens are worth a
+# try where a linear model of the past values is not enough.
 
 plt.show()

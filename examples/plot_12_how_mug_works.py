@@ -171,9 +171,10 @@ plot_embedding(embedding, data.y_test)
 
 # %%
 # What each part knows of the classes, as the test accuracy of `SVC()`. Of the mean
-# tokens only the coarse one knows much. The whole embedding is ahead of them all, and so
-# is that of the untrained network, whose shapelets and bank need no training: on this
-# data set it is they that make the difference. The benchmark shows where training pays.
+# tokens only the coarse one knows much. The whole embedding is ahead of them all, and
+# so is that of the untrained network, whose shapelets and bank need no training: on
+# this data set it is they that make the difference. The benchmark shows where training
+# pays.
 
 train_tokens = mug.transform_granularities(data.X_train)
 inputs = {
