@@ -1,4 +1,4 @@
-"""Every accepted input form becomes a `Panel`; no other file knows the forms.
+"""Every accepted input form becomes a `Panel`, and what tells the forms apart.
 
 A panel refers to the caller's data and hands out batches; it never copies the whole.
 """

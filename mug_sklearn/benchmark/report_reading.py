@@ -12,6 +12,8 @@ import pandas as pd
 PathLikes: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 KEY = ["dataset", "resample", "method", "seed", "classifier"]
+# In the column of the classifier, of a method that classifies by itself.
+ONE_NN = "1nn"
 _NUMBERS = [
     *("accuracy", "balanced_accuracy", "fit_seconds", "transform_seconds"),
     *("classifier_seconds", "embedding_width", "peak_memory_mb", "n_train", "n_test"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from .report_reading import PathLikes, as_paths, listed, load_published
+from .report_reading import ONE_NN, PathLikes, as_paths, listed, load_published
 
 # The usual peers of unsupervised representations. A file may hold dozens of methods,
 # and ranks among all of them would leave hardly a data set that every one has.
@@ -19,7 +19,6 @@ DEFAULT_PUBLISHED = (
     *("TS2Vec", "T-Loss", "TNC", "TS-TCC", "TST", "ShapeNet"),
     *("DTW", "ED", "ED-1NN"),
 )
-ONE_NN = "1nn"
 _DECIMALS = 10
 
 

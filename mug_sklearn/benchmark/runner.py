@@ -27,11 +27,9 @@ from ..datasets import Dataset, Series, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
-from .report_reading import KEY, RESULT_COLUMNS
+from .report_reading import KEY, ONE_NN, RESULT_COLUMNS
 from .resampling import resample_split
 
-# A method that classifies by itself has this in the column of the classifier.
-OWN_CLASSIFIER = "1nn"
 # One failure stops nothing else: not even that of a method that ends the interpreter.
 _RECORDED = (Exception, SystemExit)
 _LONGEST_MESSAGE = 1000
@@ -181,7 +179,7 @@ def _undone(
     for unit in units:
         wanted = classifiers
         if methods[unit.method].is_classifier:
-            wanted = (OWN_CLASSIFIER,)
+            wanted = (ONE_NN,)
         key = (unit.dataset, str(unit.resample), unit.method, str(unit.seed))
         left = tuple(name for name in wanted if (*key, name) not in done)
         if left:
@@ -291,7 +289,7 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
         fitted = time.perf_counter()
         predicted = estimator.predict(data.X_test)
         yield {
-            "classifier": OWN_CLASSIFIER,
+            "classifier": ONE_NN,
             "fit_seconds": round(fitted - start, 4),
             "classifier_seconds": round(time.perf_counter() - fitted, 4),
             **_scores(data.y_test, predicted),

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -131,6 +132,11 @@ def _embed_block(block: NDArray, estimator: Any, width: int) -> NDArray[np.float
 
 
 def _embed(series: NDArray, estimator: Any) -> NDArray[np.float32]:
+    # A Dask array has lost the names of its columns, and scikit-learn would warn.
+    names = getattr(estimator, "feature_names_in_", ())
+    named: Any = series
+    if series.ndim == 2 and len(names) == series.shape[1]:
+        named = pd.DataFrame(series, columns=names)
     # Dask fills the cores with blocks already.
     with one_cpu_thread():
-        return np.asarray(estimator.transform(series), dtype=np.float32)
+        return np.asarray(estimator.transform(named), dtype=np.float32)

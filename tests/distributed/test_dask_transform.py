@@ -9,6 +9,7 @@ import cloudpickle
 import dask
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from dask.distributed import Client, LocalCluster, get_task_stream
@@ -95,6 +96,15 @@ def test_a_table_on_a_cluster(client, table_mug, many):
     embedding = transform(table_mug, da.from_array(table, chunks=(7, 10)))
     assert embedding.numblocks == (6, 1)
     assert_allclose(embedding.compute(), table_mug.transform(table), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_with_names(many):
+    frame = pd.DataFrame(many[:, 0]).add_prefix("t")
+    mug = small_mug().fit(frame)
+    for estimator in (mug, make_pipeline(mug)):
+        embedding = sequential(transform(estimator, da.from_array(frame.to_numpy())))
+        assert_allclose(embedding, mug.transform(frame), atol=1e-6)
 
 
 def test_unknown_numbers_of_series(table_mug, many):
