@@ -92,7 +92,7 @@ def test_longer_series_and_gaps_may_come_later():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"d_model": 16}, "network's shape must be that of the last fit"),
+        ({"d_model": 16}, "these differ: d_model was 8 and is 16"),
         ({"max_epochs": -1}, "max_epochs"),
     ],
 )
