@@ -84,8 +84,6 @@ FITTED_STATE = (
     "_fitted_width",
     "_n_features_out",
 )
-
-
 _OF_ANOTHER_LENGTH = "For another length pass a 3-D array, X[:, np.newaxis, :]."
 
 _Arguments = ParamSpec("_Arguments")

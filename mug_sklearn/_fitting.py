@@ -162,8 +162,7 @@ class Course:
             )
         if all(bool((block == block[:1]).all()) for block in blocks.values()):
             warnings.warn(
-                f"The embedding is constant: a fit needs series that differ, and X has "
-                f"{'one series' if size == 1 else f'{size} series that do not'}.",
+                "The embedding is constant: a fit needs several series that differ.",
                 UserWarning,
                 stacklevel=2,
             )
