@@ -1,6 +1,5 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
@@ -43,6 +42,7 @@ from ._settings import (
     network_config,
     training_plan,
 )
+from ._warnings import warn_user
 from .device import (
     double_precision_device,
     one_cpu_thread,
@@ -990,11 +990,9 @@ class MUGTransformer(
         try:
             device = resolve_device(self.device_)
         except ValueError:
-            warnings.warn(
+            warn_user(
                 f"The estimator was fitted on device {self.device_!r}, which is not "
                 "available here; it goes on on the CPU.",
-                UserWarning,
-                stacklevel=2,
             )
             device = torch.device("cpu")
         network = network_from_arrays(self.config_, state["network_"])
@@ -1018,23 +1016,19 @@ def warn_of_unobserved(panel: Panel) -> None:
         if missing.any():
             shown = ", ".join(map(str, np.flatnonzero(missing)[:5]))
             more = ", ..." if missing.sum() > 5 else ""
-            warnings.warn(
+            warn_user(
                 f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
                 f"value (only NaN): {shown}{more}. They are treated as unobserved.",
-                UserWarning,
-                stacklevel=3,
             )
 
 
 def _warn_of_single_timepoints(panel: Panel) -> None:
     """Series of one timepoint are fitted, but many channels tell of swapped axes."""
     if panel.lengths.max() == 1 and panel.n_channels > 1:
-        warnings.warn(
+        warn_user(
             f"X holds series of {panel.n_channels} channels and one timepoint. "
             "Timepoints come last: if these are its channels, pass "
             "X.transpose(0, 2, 1), of shape (n_series, n_channels, n_timepoints).",
-            UserWarning,
-            stacklevel=3,
         )
 
 

@@ -1,6 +1,5 @@
 """The course of a fit: pretraining, shapelet discovery, readout. No scikit-learn."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from tqdm.auto import tqdm
 
 from ._inference import Inference, warn_of_memory
 from ._panel import Panel
+from ._warnings import warn_user
 from .device import double_precision_device, is_out_of_memory
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
@@ -161,10 +161,8 @@ class Course:
                 f"Choose a learning_rate below {self.plan.learning_rate}."
             )
         if all(bool((block == block[:1]).all()) for block in blocks.values()):
-            warnings.warn(
+            warn_user(
                 "The embedding is constant: a fit needs several series that differ.",
-                UserWarning,
-                stacklevel=2,
             )
         return fit_readout(blocks, embedding_dim)
 

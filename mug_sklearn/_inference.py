@@ -1,7 +1,6 @@
 """A fitted network at work: batches of bounded size, tokens as arrays."""
 
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ._panel import Panel
+from ._warnings import warn_user
 from .device import (
     double_precision_device,
     is_out_of_memory,
@@ -237,9 +237,7 @@ class _Batches:
 
 def warn_of_memory(batch_size: int, device: torch.device) -> None:
     """Tell that a batch of this size was too large for a device's memory."""
-    warnings.warn(
+    warn_user(
         f"Memory on device {str(device)!r} does not suffice for {batch_size} series at "
         "once; smaller batches are used.",
-        UserWarning,
-        stacklevel=5,
     )

@@ -9,6 +9,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 
@@ -221,6 +224,23 @@ class TestDegenerate:
         assert np.isfinite(embedding).all()
         with pytest.warns(UserWarning, match="series of X"):
             assert_close(mug.transform(panel[4:5]), embedding[4:5])
+
+    def test_warnings_name_the_callers_line(self, panel):
+        panel[4] = np.nan
+        mug = small_mug().fit(panel)
+        calls = [
+            lambda: small_mug().fit(panel),
+            lambda: mug.transform(panel),
+            lambda: mug.transform_granularities(panel),
+            lambda: make_pipeline(small_mug()).fit_transform(panel),
+            lambda: GridSearchCV(make_pipeline(small_mug(), SVC()), {}, cv=2).fit(
+                panel, [0, 1] * 6
+            ),
+        ]
+        for call in calls:
+            with pytest.warns(UserWarning, match="hold no observed") as caught:
+                call()
+            assert {warning.filename for warning in caught} == {__file__}
 
     def test_a_channel_without_values(self, panel):
         panel[:, 1] = np.nan
