@@ -364,7 +364,8 @@ def is_list_of_series(X: Any) -> bool:
 
 def holds_series_in_cells(X: Any) -> bool:
     """Whether `X` is a table with a series in each cell, as sktime's nested panels."""
-    if getattr(X, "ndim", 0) != 2 or 0 in X.shape or issparse(X):
+    shape = getattr(X, "shape", ())  # a frame of polars has no ndim
+    if len(shape) != 2 or 0 in shape or issparse(X):
         return False
     return np.ndim(X.iat[0, 0] if hasattr(X, "iat") else X[0, 0]) > 0
 

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -307,6 +308,11 @@ REFUSED = {
         pd.DataFrame({"channel": [pd.Series([1.0, 2.0]), pd.Series([3.0])]}),
         ValueError,
         r"shape \(2, 1\) with a series in each cell; accepted .* adapters",
+    ),
+    "frame of lists": (
+        pl.DataFrame({"x": [[1.0, 2.0, 3.0], [4.0, 5.0]]}),
+        ValueError,
+        r"shape \(2, 1\) with a series in each cell",
     ),
     "nested array": (
         np.array([[np.zeros(3)], [np.zeros(2)], [None]], dtype=object)[:2],
