@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
-from ._fitting import Course, plan_to_resume
+from ._fitting import Course
 from ._inference import Inference, TokenRepresentation
 from ._panel import (
     Panel,
@@ -60,7 +60,7 @@ from .persistence import (
     write_state,
 )
 from .pretraining.ranks import Ranks
-from .pretraining.trainer import Trainer
+from .pretraining.trainer import Trainer, TrainingPlan
 
 RESERVOIR_SERIES = 512
 RESERVOIR_VALUES = 2**22
@@ -84,7 +84,13 @@ FITTED_STATE = (
     "_fitted_width",
     "_n_features_out",
 )
-_OF_ANOTHER_LENGTH = "For another length pass a 3-D array, X[:, np.newaxis, :]."
+# With these changed, `resume` trains as the interrupted call would have.
+NOT_OF_TRAINING = {
+    *("readout", "embedding_dim", "device", "compile", "warm_start", "verbose"),
+}
+_OF_ANOTHER_LENGTH = (
+    "For another length pass a 3-D array, np.asarray(X)[:, np.newaxis]."
+)
 
 _Arguments = ParamSpec("_Arguments")
 _Returned = TypeVar("_Returned")
@@ -450,7 +456,7 @@ class MUGTransformer(
         ValueError
             Where the estimator was not loaded from a checkpoint, where the panel is
             not that of the interrupted fit, series in another order included, or where
-            parameters would train otherwise. The estimator is left as it was.
+            parameters differ that training depends on. The estimator is left as it was.
 
         See Also
         --------
@@ -475,7 +481,7 @@ class MUGTransformer(
         3
         """
         check_is_fitted(self)
-        if not hasattr(self, "_interrupted"):
+        if "parameters" not in getattr(self, "_interrupted", {}):
             raise ValueError(
                 f"This {type(self).__name__} has no training to go on with; load a "
                 "file that mug_sklearn.callbacks.Checkpoint wrote."
@@ -739,7 +745,6 @@ class MUGTransformer(
             ranks=self._ranks(),
             weights=self.network_.state_dict() if continued else None,
             calibrates=not continued,
-            one_pass=goes_on,
         )
         self.__dict__.pop("_interrupted", None)
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
@@ -747,18 +752,12 @@ class MUGTransformer(
 
     def _resume(self, X: ArrayLike, y: Any) -> None:
         interrupted = self._interrupted
-        device = resolve_device(self.device)
+        self._check_same_parameters(interrupted["parameters"])
         check_combinations(self)
+        device = resolve_device(self.device)
         panel = self._read_panel(X, reset=False)
-        self._check_same_shape(
-            network_config(self, panel.n_channels, self.n_timepoints_in_)
-        )
         _check_same_panel(panel.summary(), interrupted["panel"])
-        self._check_same_seed(interrupted)
-        one_pass = interrupted["one_pass"]
-        seed = interrupted["plan"]["seed"]
-        plan = training_plan(self, panel.n_series, seed, device, one_pass)
-        plan = plan_to_resume(plan, interrupted, self.precision)
+        plan = TrainingPlan(**interrupted["plan"] | {"compiled": self.compile})
         streaming = hasattr(self, "_reservoir")
         course = Course(
             panel=panel,
@@ -771,7 +770,6 @@ class MUGTransformer(
             ranks=self._ranks(),
             weights=self.network_.state_dict(),
             calibrates=interrupted["calibrates"],
-            one_pass=one_pass,
         )
         del self._interrupted
         n_done = -(-len(interrupted["losses"]) // plan.steps_per_epoch)
@@ -840,7 +838,7 @@ class MUGTransformer(
         stopped = self._stopped()
         stopped._interrupted = {
             **course.training_state(trainer),
-            "random_state": self.random_state,
+            "parameters": self._training_parameters(),
         }
         stopped.save(path)
 
@@ -852,14 +850,25 @@ class MUGTransformer(
                 f"but these differ: {changed}. Set them back, or fit a new estimator."
             )
 
-    def _check_same_seed(self, interrupted: dict[str, Any]) -> None:
-        """Refuse a seed that would not be used."""
-        # Files of earlier versions lack it.
-        before = interrupted.get("random_state", self.random_state)
-        if self.random_state != before:
+    def _training_parameters(self) -> dict[str, Any]:
+        """The parameters that decide how a fit trains, and what."""
+        return {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in NOT_OF_TRAINING
+        }
+
+    def _check_same_parameters(self, before: dict[str, Any]) -> None:
+        now = self._training_parameters()
+        changed = "; ".join(
+            f"{name}={now[name]!r}, before {value!r}"
+            for name, value in before.items()
+            if now[name] != value
+        )
+        if changed:
             raise ValueError(
-                f"resume goes on with the seed of the interrupted fit, but random_state"
-                f" is {self.random_state!r}, before {before!r}; set it back."
+                "resume goes on with the parameters of the interrupted call, but these "
+                f"differ: {changed}. Set them back."
             )
 
     def _place(self, network: MUGNetwork, device: torch.device) -> None:
@@ -925,8 +934,8 @@ class MUGTransformer(
             series = self._read_array(X, reset)
             n_channels = series.shape[1]
         if not reset and n_channels != self.n_channels_in_:
-            shape: tuple[int, ...] = getattr(X, "shape", ())
-            is_one_series = len(shape) == 2 and shape[0] == self.n_channels_in_
+            is_array = isinstance(X, np.ndarray) and X.ndim == 2
+            is_one_series = is_array and len(X) == self.n_channels_in_
             hint = " A single series is passed as [X]." if is_one_series else ""
             raise ValueError(
                 f"X has {n_channels} channels, but {type(self).__name__} was fitted "
@@ -1023,25 +1032,20 @@ def warn_of_unobserved(panel: Panel) -> None:
 
 
 def _warn_of_single_timepoints(panel: Panel) -> None:
-    """Series of one timepoint are fitted, but many channels tell of swapped axes."""
+    """Many channels of a single timepoint tell of swapped axes."""
     if panel.lengths.max() == 1 and panel.n_channels > 1:
         warn_user(
             f"X holds series of {panel.n_channels} channels and one timepoint. "
-            "Timepoints come last: if these are its channels, pass "
-            "X.transpose(0, 2, 1), of shape (n_series, n_channels, n_timepoints).",
+            "Timepoints come last, after channels: is each series to be transposed?",
         )
 
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Refuse to go on with a training on another panel."""
-    # Means compare by deviations: theirs may be anything. The order is one of
-    # standardised values; files of earlier versions lack it.
-    units = {"location": expected["scale"], "order": 1.0}
     for name, value in expected.items():
-        size = units.get(name, np.abs(value))
-        if (np.abs(np.subtract(found[name], value)) <= 1e-6 * size).all():
+        if found[name] == value:
             continue
         difference = f"its {name} is {found[name]}, not {value}"
-        if name == "order":
+        if name == "digest":
             difference = "it has other values, or the same in another order"
         raise ValueError(f"X is not the panel of the interrupted fit: {difference}.")

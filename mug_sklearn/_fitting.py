@@ -1,7 +1,7 @@
 """The course of a fit: pretraining, shapelet discovery, readout. No scikit-learn."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,6 @@ class Course:
         State of the network to go on from; None draws one.
     calibrates : bool
         Whether the thresholds of the random shapelets are yet to be set.
-    one_pass : bool
-        Whether automatic training is one pass over the panel, as for a stream.
     """
 
     panel: Panel
@@ -63,7 +61,6 @@ class Course:
     ranks: Ranks
     weights: Mapping[str, Tensor] | None
     calibrates: bool
-    one_pass: bool
 
     def pretrain(
         self,
@@ -160,7 +157,9 @@ class Course:
                 "Training diverged: features of training series are not finite. "
                 f"Choose a learning_rate below {self.plan.learning_rate}."
             )
-        if all(bool((block == block[:1]).all()) for block in blocks.values()):
+        # A stream may begin with one series; others will follow.
+        alike = all(bool((block == block[:1]).all()) for block in blocks.values())
+        if alike and self.typical is self.panel:
             warn_user(
                 "The embedding is constant: a fit needs several series that differ.",
             )
@@ -173,7 +172,6 @@ class Course:
             "losses": [dict(terms) for terms in trainer.losses],
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
-            "one_pass": self.one_pass,
             "panel": self.panel.summary(),
         }
 
@@ -200,55 +198,6 @@ class Course:
         place = double_precision_device(self.device)
         batch = panel.batch(rows, self.location, self.scale, place)
         return batch.values.to(self.device), batch.observed.to(self.device)
-
-
-# Fields of a plan that are not named as the parameter they follow from.
-_SAID_AS = {
-    "n_steps": "max_epochs, in steps",
-    "half_precision": "precision='bfloat16'",
-}
-
-
-def plan_to_resume(
-    plan: TrainingPlan, interrupted: Mapping[str, Any], precision: str
-) -> TrainingPlan:
-    """The plan of an interrupted training, which the present settings must agree with.
-
-    Parameters
-    ----------
-    plan : TrainingPlan
-        By the present settings, with the seed of the interrupted training.
-    interrupted : mapping
-        `Course.training_state`
-    precision : str
-        The present setting; "auto" stays with what the interrupted training had,
-        whatever the device.
-
-    Raises
-    ------
-    ValueError
-        Where the settings would train otherwise.
-    """
-    before = interrupted["plan"]
-    while plan.batch_size > max(1, before["batch_size"]):
-        plan = plan.with_half_the_batch()
-    if precision == "auto":
-        plan = replace(plan, half_precision=before["half_precision"])
-    changed = {
-        name: (value, before[name])
-        for name, value in asdict(plan).items()
-        if name != "compiled" and value != before[name]
-    }
-    if changed:
-        found = "; ".join(
-            f"{_SAID_AS.get(name, name)}: {now!r}, before {then!r}"
-            for name, (now, then) in changed.items()
-        )
-        raise ValueError(
-            "resume goes on with the parameters and the panel of the interrupted fit, "
-            f"but these differ: {found}."
-        )
-    return plan
 
 
 class _OutOfMemory(Exception):

@@ -3,11 +3,13 @@
 A panel refers to the caller's data and hands out batches; it never copies the whole.
 """
 
+import hashlib
 import math
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,6 @@ from torch import Tensor
 
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
-# Irrational parts of a full turn, so that no two places have the same phase.
-_TURN_BY_TIMEPOINT = 2j * math.pi * (math.sqrt(2) - 1)
-_TURN_BY_SERIES = 2j * math.pi * (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -144,14 +143,11 @@ class Panel:
         return self._statistics
 
     def summary(self) -> dict[str, Any]:
-        """What tells a panel from another one: its size, statistics and order."""
-        location, scale = self._statistics
+        """What tells a panel from another one, whatever form each had."""
         return {
             "n_series": self.n_series,
             "n_timepoints": self.n_timepoints,
-            "location": location,
-            "scale": scale,
-            "order": self._order,
+            "digest": self._digest,
         }
 
     @cached_property
@@ -180,28 +176,17 @@ class Panel:
         return mean * unit, np.where(varies, scale, 1.0)
 
     @cached_property
-    def _order(self) -> np.ndarray:
-        """Sums of standardised values that depend on where each value stands.
-
-        Each series and timepoint turns its values by a phase of its own, and the sums
-        are complex: of shape (2, n_channels), real and imaginary parts.
-        """
-        location, scale = self._statistics
-        time = np.exp(_TURN_BY_TIMEPOINT * np.arange(self.n_timepoints))
-        turned = np.zeros(self.n_channels, dtype=np.complex128)
-        count = np.zeros(self.n_channels)
-        start = 0
+    def _digest(self) -> str:
+        """Of all values in order, up to the last observed one of each series."""
+        digest = hashlib.blake2b(digest_size=16)
+        lengths = iter(self.lengths)
         for values in self._chunks():
-            values = values[:, :, : self.n_timepoints]
-            standardised = (values - location[:, None]) / scale[:, None]
-            known = ~np.isnan(standardised)
-            by_series = np.where(known, standardised, 0.0) @ time[: values.shape[2]]
-            series = np.exp(_TURN_BY_SERIES * np.arange(start, start + len(values)))
-            turned += series @ by_series
-            count += known.sum(axis=(0, 2))
-            start += len(values)
-        turned /= np.sqrt(np.maximum(count, 1))
-        return np.stack((turned.real, turned.imag))
+            # One NaN, one zero: others of them are the same values.
+            values = np.where(np.isnan(values), np.nan, values) + 0.0
+            for one, length in zip(values, lengths, strict=False):
+                digest.update(b"series")
+                digest.update(one[:, :length].tobytes())
+        return digest.hexdigest()
 
     def unobserved(self) -> tuple[np.ndarray, np.ndarray]:
         """Series without any value, and channels without any value.
@@ -355,11 +340,14 @@ def is_list_of_series(X: Any) -> bool:
         return True
     if not all(isinstance(one, list | tuple) for one in X):
         return False
-    if len({len(one) for one in X}) > 1:
-        return True
-    channels = [channel for one in X for channel in one]
-    are_lists = all(isinstance(channel, list | tuple) for channel in channels)
-    return are_lists and len({len(channel) for channel in channels}) > 1
+    lengths = {len(one) for one in X}
+    if len(lengths) == 1:
+        lengths = set()
+        for channel in chain.from_iterable(X):
+            if not isinstance(channel, list | tuple) and np.ndim(channel) != 1:
+                return False
+            lengths.add(len(channel))
+    return len(lengths) > 1
 
 
 def holds_series_in_cells(X: Any) -> bool:
@@ -449,7 +437,7 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
                 "one timepoint are required."
             )
         if series and array.shape[0] != series[0].shape[0]:
-            swapped = array.shape[1] == series[0].shape[1]
+            swapped = array.shape[1] == series[0].shape[1] < len(array)
             hint = " Timepoints come last: is each array to be transposed?"
             raise ValueError(
                 f"{name} has {array.shape[0]} channels, but series 0 has "

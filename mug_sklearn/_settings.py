@@ -26,6 +26,7 @@ MOST_AUTO_STEPS = 1000
 _SAID_AS = {
     "patch_length": "patch_length (by max_tokens, if automatic)",
     "segment_scales": "segment_lengths",
+    "segment_depth": "thereby segment_depth",
 }
 
 
@@ -104,8 +105,6 @@ def changed_parameters(config: MUGConfig, before: MUGConfig) -> str:
         for shape in (config, before)
     )
     differing = [name for name in now if now[name] != then[name]]
-    if len(differing) > 1:  # the depth follows from the others
-        differing = [name for name in differing if name != "segment_depth"]
     for shape in (now, then):
         scales = shape["segment_scales"]
         shape["segment_scales"] = tuple(scale.length for scale in scales)

@@ -302,11 +302,13 @@ class TestCheckpoint:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"max_epochs": 7}, "max_epochs, in steps: 7, before 4"),
-            ({"precision": "bfloat16"}, "precision='bfloat16': True, before False"),
-            ({"random_state": 7}, "random_state is 7, before 0; set it back"),
-            ({"learning_rate": 0.1}, "learning_rate: 0.1, before 0.002"),
-            ({"n_layers": 2}, "network's shape"),
+            ({"max_epochs": 7}, "max_epochs=7, before 4. Set"),
+            ({"precision": "bfloat16"}, "precision='bfloat16', before 'auto'. Set"),
+            ({"batch_size": 16}, "batch_size=16, before 'auto'. Set"),
+            ({"random_state": 7, "tol": 1}, "random_state=7, before 0; tol=1, before"),
+            ({"granularity": "fine"}, "granularity='fine', before 'multi'"),
+            ({"learning_rate": 0.1}, "learning_rate=0.1, before 0.002"),
+            ({"n_layers": 2}, "n_layers=2, before 1"),
         ],
     )
     def test_changed_parameters_are_refused(self, panel, tmp_path, change, message):
@@ -320,13 +322,27 @@ class TestCheckpoint:
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
         for other, message in (
             (panel[:-1], "n_series is 11, not 12"),
-            (panel + 1, "location is"),
+            (panel + 1, "it has other values"),
             (panel[:, :1], "has 1 channels"),
             (panel[::-1], "the same in another order"),
             (panel[..., ::-1], "the same in another order"),
         ):
             with pytest.raises(ValueError, match=message):
                 MUGTransformer.load(path).resume(other)
+
+    def test_one_large_value_hides_no_other_order(self, panel, tmp_path):
+        panel[0, 0, 0] = 1e12
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        order = [0, *range(11, 0, -1)]
+        with pytest.raises(ValueError, match="the same in another order"):
+            MUGTransformer.load(path).resume(panel[order])
+
+    def test_what_training_does_not_need_may_change(self, panel, tmp_path):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        change = {"embedding_dim": 3, "readout": "cross", "verbose": 0}
+        mug = MUGTransformer.load(path).set_params(**change)
+        expected = small_mug(max_epochs=4, **change).fit_transform(panel)
+        assert_array_equal(mug.resume(panel).transform(panel), expected)
 
     def test_the_form_of_the_panel_may_change(self, table, tmp_path):
         table[3, 20:] = np.nan

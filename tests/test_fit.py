@@ -361,7 +361,7 @@ class TestTraining:
                 {"segment_lengths": (4,)},
                 r"segment_lengths was \(6, 12, 18\) and is \(4,",
             ),
-            ({"max_tokens": 10}, r"max_tokens, if automatic\) was 1 and is 3. Set"),
+            ({"max_tokens": 10}, r"max_tokens, if automatic\) was 1 and is 3"),
             (
                 {"n_layers": 2, "fusion": "concat"},
                 "n_layers was 1 and is 2; fusion was 'cross_attention' and is 'concat'",
@@ -371,6 +371,14 @@ class TestTraining:
     def test_warm_start_refuses_another_shape(self, panel, change, message):
         mug = small_mug(warm_start=True).fit(panel).set_params(**change)
         with pytest.raises(ValueError, match=message):
+            mug.fit(panel)
+
+    def test_warm_start_refuses_another_depth(self, panel):
+        mug = small_mug(warm_start=True).fit(np.tile(panel, (1, 1, 10)))
+        mug.set_params(patch_length=50)
+        with pytest.raises(
+            ValueError, match=r"50; thereby segment_depth was \d and is 2"
+        ):
             mug.fit(panel)
 
     def test_progress_bar(self, panel, capfd):

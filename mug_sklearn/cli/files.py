@@ -204,23 +204,24 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 
 def _read_csv(path: Path) -> NDArray:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        width = max(map(len, csv.reader(file)), default=0)
-    if width == 0:
-        raise ValueError("it is empty")
+        rows = (row for row in csv.reader(file, skipinitialspace=True) if row)
+        first_line = next(rows, None)
+        if first_line is None:
+            raise ValueError("it is empty")
+        width = _width_without_numbering(first_line, rows)
     settings: dict[str, Any] = {
         "names": range(width),
         "skipinitialspace": True,
         "encoding": "utf-8-sig",
     }
-    text: Any = {"header": None, "dtype": str, **settings}
-    top = pd.read_csv(path, nrows=1, **text).to_numpy().ravel()
-    cells = [cell for cell in top if isinstance(cell, str)]
-    # One number makes it a series: a stray word must not make series a line of names.
+    top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
+    cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
+    # One number makes it a series: a stray word must not make a series a line of names.
     has_names = bool(cells) and not any(map(_is_number, cells))
-    if has_names and not isinstance(top[0], str):
+    if has_names and first_line[0] == "":
         raise ValueError(
-            "its first column has no name, as pandas writes an index; "
-            "write it by to_csv(..., index=False)"
+            "its first column has no name, as pandas writes an index; write it by "
+            "to_csv(..., index=False)"
         )
     try:
         frame = pd.read_csv(
@@ -230,54 +231,71 @@ def _read_csv(path: Path) -> NDArray:
         raise ValueError(
             f"{error}; accepted are numbers, empty cells and one line of names on top"
         ) from error
-    values = _checked(frame.to_numpy())
-    _refuse_column_numbers(cells, values)
-    first_column = pd.read_csv(path, usecols=[0], **text).iloc[:, 0].to_list()
-    _refuse_row_numbers(first_column[int(has_names) :], values)
-    return values
+    return _checked(frame.to_numpy())
 
 
-# Taken for a series, or for the first timepoint of each, numbers of a DataFrame's
-# columns or rows would change all embeddings, and nobody would notice.
+def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:
+    """Most cells in a row of a file whose columns and rows pandas has not numbered.
 
+    Taken for a series, or for the first timepoint of each, such numbers would change
+    all embeddings, and nobody would notice. Pandas writes them as plain integers, and
+    floats with a point.
 
-def _refuse_column_numbers(top: list[str], values: NDArray) -> None:
-    """Refuse a first line, its cells as text, that counts as no measurements do."""
-    if len(top) < 3 or not _are_integers(top):
-        return
-    first = int(top[0])
-    counts = [int(cell) for cell in top] == list(range(first, first + len(top)))
-    if counts and (first == 0 or _has_fractions(values[1:])):
+    Parameters
+    ----------
+    top : list of str
+        The cells of the first line.
+    rows : iterable of list of str
+        Those of the others.
+
+    Raises
+    ------
+    ValueError
+        Where columns or rows are numbered.
+    """
+    width, left, beside_integers = len(top), [], False
+    for row in rows:
+        width = max(width, len(row))
+        left.append(row[0])
+        beside_integers = beside_integers or any(map(str.isdecimal, row[1:]))
+    left_is_whole = bool(left) and all(map(str.isdecimal, left))
+
+    # With an index at their left, the numbers of columns begin with an empty cell.
+    has_corner = left_is_whole and top[0] == "" and len(top) > 1
+    columns = top[1:] if has_corner else top
+    is_certain = columns[0] == "0" or (
+        left
+        and not beside_integers
+        and (has_corner or not any(map(str.isdecimal, left)))
+    )
+    if (has_corner or len(columns) > 2) and _count_up(columns) and is_certain:
         raise ValueError(
-            f"its first line counts {top[0]}, {top[1]}, …, {top[-1]}, as pandas names "
+            f"its first line counts {columns[0]}, …, {columns[-1]}, as pandas names "
             "columns; write it by to_csv(..., header=False, index=False), or, where "
-            f"they are values, with a point, {top[0]}.0"
+            f"they are values, with a point, {columns[0]}.0"
         )
 
-
-def _refuse_row_numbers(first_column: list[Any], values: NDArray) -> None:
-    """Refuse a first column, its cells as text, that numbers the series."""
-    if len(first_column) < 3 or not _are_integers(first_column):
-        return
-    numbers = [int(cell) for cell in first_column]
-    counts = numbers == list(range(len(numbers)))
-    are_distinct = len(set(numbers)) == len(numbers)
-    if counts or (are_distinct and _has_fractions(values[:, 1:])):
-        shown = first_column[0]
-        raise ValueError(
-            f"its first column, {shown}, {first_column[1]} and so on, numbers the "
-            "series, as pandas writes an index; write it by to_csv(..., index=False), "
-            f"or, where they are values, with a point, {shown}.0"
+    left.insert(0, top[0])
+    if len(left) > 2 and all(map(str.isdecimal, left)):
+        are_beside_floats = (
+            width > 1 and not beside_integers and not any(map(str.isdecimal, top[1:]))
         )
+        is_certain = are_beside_floats and len(set(left)) == len(left)
+        if is_certain or (left[0] == "0" and _count_up(left)):
+            raise ValueError(
+                f"its first column, {left[0]}, {left[1]} and so on, numbers the "
+                "series, as pandas writes an index; write it by to_csv(..., "
+                f"index=False), or, where they are values, with a point, {left[0]}.0"
+            )
+    return width
 
 
-def _are_integers(cells: list[Any]) -> bool:
-    return all(isinstance(cell, str) and cell.isdecimal() for cell in cells)
-
-
-def _has_fractions(values: NDArray) -> bool:
-    known = values[np.isfinite(values)]
-    return bool((known != np.floor(known)).any())
+def _count_up(cells: list[str]) -> bool:
+    """Whether cells are consecutive integers."""
+    if not all(map(str.isdecimal, cells)):
+        return False
+    first = int(cells[0])
+    return [int(cell) for cell in cells] == list(range(first, first + len(cells)))
 
 
 def _is_number(cell: str) -> bool:

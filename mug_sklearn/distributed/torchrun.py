@@ -102,8 +102,6 @@ def read_series(path: Path) -> NDArray:
     >>> read_series(path).shape
     (3, 20)
     """
-    if path.suffix not in {".npy", ".npz"}:
-        raise ValueError(f"{str(path)!r}: accepted are .npy and .npz.")
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -114,7 +112,9 @@ def read_series(path: Path) -> NDArray:
                     return np.asarray(loaded[name])
             found = ", ".join(loaded) or "nothing"
     except MALFORMED as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
+        raise ValueError(
+            f"cannot read {str(path)!r} as .npy or .npz: {error}"
+        ) from error
     raise ValueError(f"{str(path)!r} holds {found}; an array X_train or X is accepted")
 
 

@@ -99,11 +99,12 @@ class LossCurveDisplay:
                 "the history holds no epoch; a loss curve needs at least one epoch of "
                 "training"
             )
-        if not all(isinstance(row, Mapping) for row in history):
-            raise TypeError(
-                f"the history holds {type(history[0]).__name__}, and a dict for each "
-                "epoch is accepted, as in MUGTransformer.history_"
-            )
+        for row in history:
+            if not isinstance(row, Mapping):
+                raise TypeError(
+                    f"the history holds {row!r}, and a dict for each epoch is "
+                    "accepted, as in MUGTransformer.history_"
+                )
         own_figure = ax is None
         if ax is None:
             ax = plt.subplots(layout="constrained")[1]

@@ -94,18 +94,35 @@ class TestInputs:
         assert_array_equal(embed("a.csv"), embedding_of(table))
 
     @pytest.mark.parametrize(
-        "first", ["5 3 5 7 8 1", "5.0 3.0 4.0 7.0 8.0 1.0", "5 -3 4 7 8 1"]
+        "text",
+        [
+            "1,2,3\n4,5,6\n7,8,9\n10,11,12",
+            "5,0.5\n3,1.5\n5,2.5",
+            "5.0,0.5\n3.0,1.5\n4.0,2.5",
+            "5,0.5\n-3,1.5\n4,2.5",
+            "72,71.5,3\n80,81,2.5\n65,66,1.5",
+            "0,,1,2\n3.5,4,5,6\n2.5,1,1,1",
+            ",1,2\n3,4,5\n6,7,8",
+            "1,2,3\n1.5,2.5,4\n2.5,0.5,1",
+        ],
     )
-    def test_a_column_of_whole_values_is_a_timepoint(self, tmp_path, first):
-        rows = [f"{one},0.5,{i}.25" for i, one in enumerate(first.split())]
-        (tmp_path / "a.csv").write_text("\n".join(rows))
-        X = np.array([list(map(float, row.split(","))) for row in rows])
+    def test_whole_values_are_timepoints(self, tmp_path, text):
+        (tmp_path / "a.csv").write_text(text)
+        rows = [row.split(",") for row in text.split()]
+        X = np.array([[float(cell or "nan") for cell in row] for row in rows])
         assert_array_equal(embed("a.csv"), embedding_of(X))
 
-    def test_a_panel_of_integers(self, tmp_path):
-        X = np.arange(1, 13).reshape(4, 3)
-        (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n7,8,9\n10,11,12\n")
+    @pytest.mark.parametrize("names", ["a,b,c", "NA,b,c"])
+    def test_a_named_column_of_whole_values_is_a_timepoint(self, tmp_path, names):
+        (tmp_path / "a.csv").write_text(f"{names}\n3,0.5,1.5\n1,2.5,0.5\n7,1.5,2.5")
+        X = np.array([[3, 0.5, 1.5], [1, 2.5, 0.5], [7, 1.5, 2.5]])
         assert_array_equal(embed("a.csv"), embedding_of(X))
+
+    def test_a_first_series_without_values(self, tmp_path):
+        (tmp_path / "a.csv").write_text(",NA,\n3.5,0.5,1.5\n1.5,2.5,0.5")
+        X = np.array([[np.nan] * 3, [3.5, 0.5, 1.5], [1.5, 2.5, 0.5]])
+        with pytest.warns(UserWarning, match="no observed value"):
+            assert_array_equal(embed("a.csv"), embedding_of(X))
 
     def test_parquet_of_columns(self, gappy):
         frame = pd.DataFrame(gappy, columns=[f"t{i}" for i in range(30)])
@@ -250,7 +267,7 @@ class TestRefused:
         split = frame.sample(frac=1, random_state=0)
         split.add_prefix("t").to_csv("split.csv")
         split.to_csv("rows.csv", header=False)
-        split.add_prefix("t").rename_axis("id").to_csv("named.csv")
+        pd.DataFrame(table[:4, :2]).to_csv("default.csv")
         frame.round().astype(int).to_csv("whole.csv", header=False)
         frame.rename(columns=lambda number: number + 1).to_csv("from1.csv", index=False)
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
@@ -277,13 +294,13 @@ class TestRefused:
             ("embed foreign.npz out.npz", "its member 'X' is no array"),
             ("embed archive.npy out.npz", "it is an archive of arrays"),
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
-            ("embed counted.csv out.npz", "its first line counts 0, 1, …, 29, as"),
-            ("embed columns.csv out.npz", "its first line counts 0, 1, …, 29, as"),
-            ("embed from1.csv out.npz", "its first line counts 1, 2, …, 30, as"),
+            ("embed counted.csv out.npz", "its first line counts 0, …, 29, as"),
+            ("embed columns.csv out.npz", "its first line counts 0, …, 29, as"),
+            ("embed from1.csv out.npz", "its first line counts 1, …, 30, as"),
             ("embed index.csv out.npz", "its first column has no name, as"),
             ("embed split.csv out.npz", "its first column has no name, as"),
             ("embed rows.csv out.npz", "and so on, numbers the series, as"),
-            ("embed named.csv out.npz", "and so on, numbers the series, as"),
+            ("embed default.csv out.npz", "its first line counts 0, …, 1, as"),
             ("embed whole.csv out.npz", "its first column, 0, 1 and so on, numbers"),
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
             ("embed text.npy out.npz", "accepted are numbers of shape"),

@@ -284,7 +284,7 @@ def test_series_of_another_format_are_refused(tmp_path, capsys):
     path = tmp_path / "X.csv"
     path.write_text("1,2\n3,4\n")
     assert main(["fit", str(path), "--save", str(tmp_path / "model")]) == 2
-    assert "X.csv': accepted are .npy and .npz." in capsys.readouterr().err
+    assert "X.csv' as .npy or .npz: " in capsys.readouterr().err
 
 
 def test_read_series(path, series):

@@ -109,7 +109,7 @@ def test_loss_curve_of_an_estimator(ax):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ([1.1, 0.8], "holds float, and a dict for each epoch"),
+        ([1.1, 0.8], r"holds 1\.1, and a dict for each epoch"),
         (
             make_pipeline(MUGTransformer(), SVC()),
             r"a Pipeline was.*pipeline\[0\]",
