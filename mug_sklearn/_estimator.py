@@ -1001,7 +1001,7 @@ class MUGTransformer(
         except ValueError:
             warn_user(
                 f"The estimator was fitted on device {self.device_!r}, which is not "
-                "available here; it goes on on the CPU.",
+                "available here; it goes on on the CPU."
             )
             device = torch.device("cpu")
         network = network_from_arrays(self.config_, state["network_"])
@@ -1027,7 +1027,7 @@ def warn_of_unobserved(panel: Panel) -> None:
             more = ", ..." if missing.sum() > 5 else ""
             warn_user(
                 f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
-                f"value (only NaN): {shown}{more}. They are treated as unobserved.",
+                f"value (only NaN): {shown}{more}. They are treated as unobserved."
             )
 
 
@@ -1036,7 +1036,7 @@ def _warn_of_single_timepoints(panel: Panel) -> None:
     if panel.lengths.max() == 1 and panel.n_channels > 1:
         warn_user(
             f"X holds series of {panel.n_channels} channels and one timepoint. "
-            "Timepoints come last, after channels: is each series to be transposed?",
+            "Timepoints come last, after channels: is each series to be transposed?"
         )
 
 

@@ -161,7 +161,7 @@ class Course:
         alike = all(bool((block == block[:1]).all()) for block in blocks.values())
         if alike and self.typical is self.panel:
             warn_user(
-                "The embedding is constant: a fit needs several series that differ.",
+                "The embedding is constant: a fit needs several series that differ."
             )
         return fit_readout(blocks, embedding_dim)
 

@@ -239,5 +239,5 @@ def warn_of_memory(batch_size: int, device: torch.device) -> None:
     """Tell that a batch of this size was too large for a device's memory."""
     warn_user(
         f"Memory on device {str(device)!r} does not suffice for {batch_size} series at "
-        "once; smaller batches are used.",
+        "once; smaller batches are used."
     )

@@ -183,9 +183,9 @@ class Panel:
         for values in self._chunks():
             # One NaN, one zero: others of them are the same values.
             values = np.where(np.isnan(values), np.nan, values) + 0.0
-            for one, length in zip(values, lengths, strict=False):
+            for one in values:
                 digest.update(b"series")
-                digest.update(one[:, :length].tobytes())
+                digest.update(one[:, : next(lengths)].tobytes())
         return digest.hexdigest()
 
     def unobserved(self) -> tuple[np.ndarray, np.ndarray]:
@@ -340,13 +340,13 @@ def is_list_of_series(X: Any) -> bool:
         return True
     if not all(isinstance(one, list | tuple) for one in X):
         return False
-    lengths = {len(one) for one in X}
-    if len(lengths) == 1:
-        lengths = set()
-        for channel in chain.from_iterable(X):
-            if not isinstance(channel, list | tuple) and np.ndim(channel) != 1:
-                return False
-            lengths.add(len(channel))
+    if len({len(one) for one in X}) > 1:
+        return True
+    lengths = set()
+    for channel in chain.from_iterable(X):
+        if not isinstance(channel, list | tuple) and np.ndim(channel) != 1:
+            return False
+        lengths.add(len(channel))
     return len(lengths) > 1
 
 

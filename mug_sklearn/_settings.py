@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -100,10 +100,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
 
 def changed_parameters(config: MUGConfig, before: MUGConfig) -> str:
     """Names and values of the parameters by which two networks differ in shape."""
-    now, then = (
-        {field.name: getattr(shape, field.name) for field in fields(shape)}
-        for shape in (config, before)
-    )
+    now, then = dict(vars(config)), dict(vars(before))
     differing = [name for name in now if now[name] != then[name]]
     for shape in (now, then):
         scales = shape["segment_scales"]

@@ -253,41 +253,44 @@ def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:
     ValueError
         Where columns or rows are numbered.
     """
-    width, left, beside_integers = len(top), [], False
+    width, left, right_holds_integers = len(top), [], False
     for row in rows:
         width = max(width, len(row))
         left.append(row[0])
-        beside_integers = beside_integers or any(map(str.isdecimal, row[1:]))
-    left_is_whole = bool(left) and all(map(str.isdecimal, left))
-
-    # With an index at their left, the numbers of columns begin with an empty cell.
-    has_corner = left_is_whole and top[0] == "" and len(top) > 1
-    columns = top[1:] if has_corner else top
-    is_certain = columns[0] == "0" or (
-        left
-        and not beside_integers
-        and (has_corner or not any(map(str.isdecimal, left)))
-    )
-    if (has_corner or len(columns) > 2) and _count_up(columns) and is_certain:
-        raise ValueError(
-            f"its first line counts {columns[0]}, …, {columns[-1]}, as pandas names "
-            "columns; write it by to_csv(..., header=False, index=False), or, where "
-            f"they are values, with a point, {columns[0]}.0"
-        )
-
-    left.insert(0, top[0])
-    if len(left) > 2 and all(map(str.isdecimal, left)):
-        are_beside_floats = (
-            width > 1 and not beside_integers and not any(map(str.isdecimal, top[1:]))
-        )
-        is_certain = are_beside_floats and len(set(left)) == len(left)
-        if is_certain or (left[0] == "0" and _count_up(left)):
-            raise ValueError(
-                f"its first column, {left[0]}, {left[1]} and so on, numbers the "
-                "series, as pandas writes an index; write it by to_csv(..., "
-                f"index=False), or, where they are values, with a point, {left[0]}.0"
-            )
+        right_holds_integers = right_holds_integers or _holds_integers(row[1:])
+    if left and all(map(str.isdecimal, left)) and top[0] == "" and len(top) > 1:
+        # With an index at their left, numbers of columns begin with an empty cell.
+        _refuse_column_numbers(top[1:], not right_holds_integers)
+    elif len(top) > 2:
+        others_hold_integers = right_holds_integers or _holds_integers(left)
+        _refuse_column_numbers(top, bool(left) and not others_hold_integers)
+    if len(left) > 1:
+        others_hold_integers = right_holds_integers or _holds_integers(top[1:])
+        _refuse_row_numbers([top[0], *left], width > 1 and not others_hold_integers)
     return width
+
+
+def _refuse_column_numbers(cells: list[str], are_beside_floats: bool) -> None:
+    if _count_up(cells) and (cells[0] == "0" or are_beside_floats):
+        raise ValueError(
+            f"its first line counts {cells[0]}, …, {cells[-1]}, as pandas names "
+            "columns; write it by to_csv(..., header=False, index=False), or, where "
+            f"they are values, with a point, {cells[0]}.0"
+        )
+
+
+def _refuse_row_numbers(cells: list[str], are_beside_floats: bool) -> None:
+    differ = all(map(str.isdecimal, cells)) and len(set(cells)) == len(cells)
+    if differ and (are_beside_floats or (cells[0] == "0" and _count_up(cells))):
+        raise ValueError(
+            f"its first column, {cells[0]}, {cells[1]} and so on, numbers the series, "
+            "as pandas writes an index; write it by to_csv(..., index=False), or, "
+            f"where they are values, with a point, {cells[0]}.0"
+        )
+
+
+def _holds_integers(cells: list[str]) -> bool:
+    return any(map(str.isdecimal, cells))
 
 
 def _count_up(cells: list[str]) -> bool:
