@@ -15,7 +15,7 @@ from ._warnings import warn_user
 from .device import double_precision_device, is_out_of_memory
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
-from .persistence import optimizer_to_arrays, restore_optimizer
+from .persistence import moments_from_arrays, moments_to_arrays
 from .pretraining.discovery import discover_shapelets
 from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
@@ -90,7 +90,9 @@ class Course:
                     network, self._read_batch, affordable, self.device, self.ranks
                 )
                 if interrupted is not None:
-                    restore_optimizer(trainer.optimizer, interrupted["optimizer"])
+                    trainer.optimizer.moments = moments_from_arrays(
+                        interrupted["optimizer"], self.device
+                    )
                     trainer.losses = [dict(terms) for terms in interrupted["losses"]]
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
@@ -168,7 +170,7 @@ class Course:
     def training_state(self, trainer: Trainer) -> dict[str, Any]:
         """What `pretrain` needs beside the network's weights to go on from here."""
         return {
-            "optimizer": optimizer_to_arrays(trainer.optimizer),
+            "optimizer": moments_to_arrays(trainer.optimizer.moments),
             "losses": [dict(terms) for terms in trainer.losses],
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,

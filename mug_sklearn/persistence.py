@@ -48,24 +48,24 @@ def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUG
     return network.eval()
 
 
-def optimizer_to_arrays(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def moments_to_arrays(
+    moments: Mapping[int, Mapping[str, torch.Tensor]],
+) -> dict[str, Any]:
     """What an optimiser remembers of each parameter, by the parameter's number."""
     return {
-        str(number): {name: _array(value) for name, value in moments.items()}
-        for number, moments in optimizer.state_dict()["state"].items()
+        str(number): {name: _array(value) for name, value in of_one.items()}
+        for number, of_one in moments.items()
     }
 
 
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, arrays: Mapping[str, Any]
-) -> None:
-    """Let an optimiser remember what `optimizer_to_arrays` took from another one."""
-    moments = {
-        int(number): {name: _tensor(array) for name, array in of_one.items()}
+def moments_from_arrays(
+    arrays: Mapping[str, Mapping[str, np.ndarray]], device: torch.device
+) -> dict[int, dict[str, torch.Tensor]]:
+    """What `moments_to_arrays` took apart, on a device."""
+    return {
+        int(number): {name: _tensor(array).to(device) for name, array in of_one.items()}
         for number, of_one in arrays.items()
     }
-    settings = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": settings})
 
 
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class TestFailure:
 
         def interrupted(self, loss):
             loss.backward()
-            self.optimizer.step()
+            self.optimizer.step(0.01)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(Trainer, "_update", interrupted)

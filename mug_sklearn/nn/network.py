@@ -237,15 +237,20 @@ def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def build_network(config: MUGConfig) -> MUGNetwork:
-    """An uninitialised network on the CPU, made without drawing a random number."""
+    """A network of zeros on the CPU, made without drawing a random number."""
     # Constructors on the meta device leave the global random state alone.
     with torch.device("meta"):
         # In single precision, whatever torch's default is.
         network = MUGNetwork(config).float()
-    network.to_empty(device="cpu")
-    for module in network.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            buffer.fill_(1 if name == "running_variance" else 0)
+    # Not by `to_empty`: it loads torch's symbolic shapes, which takes half a second.
+    zeros = {
+        name: torch.zeros(tensor.shape, dtype=tensor.dtype)
+        for name, tensor in network.state_dict().items()
+    }
+    network.load_state_dict(zeros, assign=True)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_variance"):
+            buffer.fill_(1)
     return network
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..nn.coarse import Segments
 from ..nn.layers import MaskedBatchNorm
 from ..nn.network import MUGNetwork
+from .adamw import AdamW
 from .objectives import (
     RETRIEVAL_LOSSES,
     reconstruction_loss,
@@ -155,12 +156,7 @@ class Trainer:
         self.device = device
         # Once: to walk through the modules takes longer than to clip.
         self._parameters = list(network.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=plan.learning_rate,
-            weight_decay=WEIGHT_DECAY,
-            fused=True,
-        )
+        self.optimizer = AdamW(self._parameters, WEIGHT_DECAY)
         self.losses: list[dict[str, float]] = []
 
     @property
@@ -316,14 +312,12 @@ class Trainer:
 
     def _update(self, loss: Tensor) -> None:
         factor = learning_rate_factor(self.step, self.plan.n_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * factor
         self.optimizer.zero_grad()
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.ranks.size).backward()
         self.ranks.sum_gradients(self._parameters)
         torch.nn.utils.clip_grad_norm_(self._parameters, GRADIENT_CLIP)
-        self.optimizer.step()
+        self.optimizer.step(self.plan.learning_rate * factor)
 
 
 def _token_retrieval(coarse: Segments) -> Tensor:
