@@ -81,9 +81,10 @@ def geometric_mask(
     decided = becomes_masked | (draws >= 1.0 - leave)
     becomes_masked[..., 0] = draws[..., 0] < masked_share
     decided[..., 0] = True
-    time = torch.arange(length, device=device)
-    last_decision = (decided * time).cummax(dim=-1).values
-    return becomes_masked.gather(-1, last_decision)
+    # Each decision as a number that grows with time, whose last bit says "masked".
+    time = torch.arange(length, dtype=torch.int32, device=device)
+    decisions = (2 * time + becomes_masked).mul_(decided)
+    return decisions.cummax(dim=-1).values.bitwise_and_(1).bool()
 
 
 def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) -> Tensor:
