@@ -244,7 +244,7 @@ def build_network(config: MUGConfig) -> MUGNetwork:
         network = MUGNetwork(config).float()
     # Not by `to_empty`: it loads torch's symbolic shapes, which takes half a second.
     zeros = {
-        name: torch.zeros(tensor.shape, dtype=tensor.dtype)
+        name: torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
         for name, tensor in network.state_dict().items()
     }
     network.load_state_dict(zeros, assign=True)
