@@ -8,7 +8,6 @@ are masked; a partly observed segment counts if at least half of it is observed.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,8 +21,6 @@ from .layers import (
     patches,
     require_one_token,
 )
-
-UTILITY_BALANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -227,104 +224,6 @@ class CoarseEncoder(nn.Module):
             features,
             feature_mask,
         )
-
-
-def cluster(
-    points: np.ndarray, n_clusters: int, n_iter: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """k-means from random distinct members; an empty cluster keeps its centroid.
-
-    Parameters
-    ----------
-    points : float64 array of shape (n_points, d)
-    n_clusters : int
-        Fewer are made where there are fewer distinct points.
-    n_iter : int
-        Lloyd iterations.
-    rng : numpy Generator
-
-    Returns
-    -------
-    label : int array of shape (n_points,)
-    distance : array of shape (n_points,)
-        From the point to its centroid, to six decimals: where two are equally near,
-        such as in a cluster of two, rounding must not decide.
-    """
-    # Here, since its package takes longer to import than this one.
-    from scipy.cluster.vq import vq
-
-    # Between equal centroids rounding would decide.
-    rounded = np.round(points, 6) + 0.0  # no negative zero
-    distinct: dict[bytes, int] = {}
-    for place, row in enumerate(rounded):
-        distinct.setdefault(row.tobytes(), place)
-    n_clusters = min(n_clusters, len(distinct))
-    chosen = rng.choice(list(distinct.values()), n_clusters, replace=False)
-    centroids = points[chosen]
-    for _ in range(n_iter):
-        label, _ = vq(points, centroids, check_finite=False)
-        member = (label == np.arange(n_clusters)[:, None]).astype(points.dtype)
-        size = member.sum(axis=1, keepdims=True)
-        means = member @ points / np.maximum(size, 1)
-        centroids = np.where(size > 0, means, centroids)
-    label, distance = vq(points, centroids, check_finite=False)
-    return label, distance.round(6)
-
-
-def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:
-    """Utility of shapelet candidates: popular and diverse is good.
-
-    ``beta * size + (1 - beta) * sum of distances to the other candidates``, beta = 0.5.
-    Ours: both terms are divided by their sum over the candidates, so that neither
-    drowns the other.
-
-    Parameters
-    ----------
-    candidates : array of shape (n_candidates, d)
-        Embeddings.
-    cluster_sizes : array of shape (n_candidates,)
-
-    Returns
-    -------
-    array of shape (n_candidates,)
-
-    References
-    ----------
-    Li et al., AAAI 2021, equation 7.
-    """
-    difference = candidates[:, None] - candidates[None]
-    diversity = np.sqrt(np.square(difference).sum(axis=2)).sum(axis=1)
-    size_share = cluster_sizes / max(cluster_sizes.sum(), 1)
-    diversity_share = diversity / max(diversity.sum(), np.finfo(np.float64).tiny)
-    return UTILITY_BALANCE * size_share + (1 - UTILITY_BALANCE) * diversity_share
-
-
-def select_shapelets(
-    embeddings: np.ndarray, n_shapelets: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Choose segments near cluster centroids, best utility first.
-
-    k-means makes twice as many clusters as shapelets are wanted; the segment nearest
-    each centroid is a candidate, and the candidates of highest utility are chosen.
-
-    Parameters
-    ----------
-    embeddings : array of shape (n_segments, d)
-    n_shapelets : int
-    rng : numpy Generator
-
-    Returns
-    -------
-    int array of at most `n_shapelets` row numbers of `embeddings`
-    """
-    points = np.asarray(embeddings, dtype=np.float64)
-    n_clusters = min(2 * n_shapelets, len(points))
-    label, distance = cluster(points, n_clusters, n_iter=10, rng=rng)
-    order = np.lexsort((distance, label))
-    _, first, sizes = np.unique(label[order], return_index=True, return_counts=True)
-    nearest = order[first]
-    utility = shapelet_utility(points[nearest], sizes)
-    return nearest[np.argsort(-utility, kind="stable")[:n_shapelets]]
 
 
 class ShapeletTransform(nn.Module):

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..nn.coarse import ShapeletTransform, cut_segments, select_shapelets
+from ..nn.coarse import ShapeletTransform, cut_segments
 from ..nn.network import MUGNetwork
+from .clustering import cluster
 
 MAX_CANDIDATES = 2048
+UTILITY_BALANCE = 0.5
 
 
 @torch.no_grad()
@@ -28,8 +30,7 @@ def discover_shapelets(
     rng : numpy Generator
     """
     segments = network.coarse(values, observed)
-    # Segment lengths that have no shapelets come last.
-    of_scales = zip(network.shapelets, segments.by_scale(), strict=False)
+    of_scales = zip(network.shapelets, segments.by_scale(), strict=True)
     for transform, (tokens, _) in of_scales:
         assert isinstance(transform, ShapeletTransform)
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
@@ -46,3 +47,61 @@ def discover_shapelets(
         chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])
         transform.observed.copy_(segment_observed[chosen])
+
+
+def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:
+    """Utility of shapelet candidates: popular and diverse is good.
+
+    ``beta * size + (1 - beta) * sum of distances to the other candidates``, beta = 0.5.
+    Ours: both terms are divided by their sum over the candidates, so that neither
+    drowns the other.
+
+    Parameters
+    ----------
+    candidates : array of shape (n_candidates, d)
+        Embeddings.
+    cluster_sizes : array of shape (n_candidates,)
+
+    Returns
+    -------
+    array of shape (n_candidates,)
+
+    References
+    ----------
+    Li et al., AAAI 2021, equation 7.
+    """
+    # Here, since its package takes longer to import than this one.
+    from scipy.spatial.distance import cdist
+
+    diversity = cdist(candidates, candidates).sum(axis=1)
+    size_share = cluster_sizes / max(cluster_sizes.sum(), 1)
+    diversity_share = diversity / max(diversity.sum(), np.finfo(np.float64).tiny)
+    return UTILITY_BALANCE * size_share + (1 - UTILITY_BALANCE) * diversity_share
+
+
+def select_shapelets(
+    embeddings: np.ndarray, n_shapelets: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Choose segments near cluster centroids, best utility first.
+
+    k-means makes twice as many clusters as shapelets are wanted; the segment nearest
+    each centroid is a candidate, and the candidates of highest utility are chosen.
+
+    Parameters
+    ----------
+    embeddings : array of shape (n_segments, d)
+    n_shapelets : int
+    rng : numpy Generator
+
+    Returns
+    -------
+    int array of at most `n_shapelets` row numbers of `embeddings`
+    """
+    points = np.asarray(embeddings, dtype=np.float64)
+    n_clusters = min(2 * n_shapelets, len(points))
+    label, distance = cluster(points, n_clusters, n_iter=10, rng=rng)
+    order = np.lexsort((distance, label))
+    _, first, sizes = np.unique(label[order], return_index=True, return_counts=True)
+    nearest = order[first]
+    utility = shapelet_utility(points[nearest], sizes)
+    return nearest[np.argsort(-utility, kind="stable")[:n_shapelets]]

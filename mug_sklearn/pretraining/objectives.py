@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..nn.coarse import cluster
 from ..nn.layers import lowered
+from .clustering import cluster
 from .ranking import segment_means, spearman_correlation
 
 INFONCE_TEMPERATURE = 0.1

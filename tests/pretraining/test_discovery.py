@@ -1,0 +1,46 @@
+"""Clusters of segments, and the choice of shapelets among them."""
+
+import numpy as np
+import pytest
+
+from mug_sklearn.pretraining.clustering import cluster
+from mug_sklearn.pretraining.discovery import select_shapelets, shapelet_utility
+
+
+def test_utility_is_its_equation():
+    rng = np.random.default_rng(0)
+    candidates, sizes = rng.normal(size=(5, 3)), np.array([9, 1, 4, 4, 2])
+    diversity = np.array(
+        [sum(np.linalg.norm(one - other) for other in candidates) for one in candidates]
+    )
+    expected = 0.5 * sizes / sizes.sum() + 0.5 * diversity / diversity.sum()
+    np.testing.assert_allclose(shapelet_utility(candidates, sizes), expected)
+
+
+def test_selected_shapelets_lie_at_the_centres_of_distinct_clusters():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0], [50, 0], [0, 50], [50, 50]])
+    label = np.repeat(np.arange(4), 30)
+    points = centres[label] + rng.normal(size=(120, 2))
+    chosen = select_shapelets(points, 4, np.random.default_rng(0))
+    assert len(chosen) == 4
+    assert len(set(chosen)) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_fewer_segments_than_shapelets():
+    chosen = select_shapelets(np.zeros((1, 3)), 10, np.random.default_rng(0))
+    np.testing.assert_array_equal(chosen, [0])
+
+
+def test_clusters_do_not_hang_on_rounding():
+    # Copies of three points, a little off: two clusters of two and one of three.
+    places = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])[[0, 0, 1, 1, 2, 2, 2]]
+    outcomes = []
+    for seed in range(5):
+        noise = 1e-12 * np.random.default_rng(seed).standard_normal(places.shape)
+        rng = np.random.default_rng(0)
+        label, distance = cluster(places + noise, 5, n_iter=3, rng=rng)
+        assert len(set(label)) == 3
+        outcomes.append((label.tolist(), np.argsort(distance, kind="stable").tolist()))
+    assert outcomes == outcomes[:1] * 5
