@@ -564,7 +564,8 @@ class MUGTransformer(
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
-            blocks = self.network_.pooled_blocks(values, observed)
+            names = self.readout_.scalings
+            blocks = self.network_.pooled_blocks(values, observed, names)
             return self.readout_(blocks).cpu().numpy()
 
         for rows, embedded in self._inference().map_batches(embed, panel):
@@ -772,7 +773,7 @@ class MUGTransformer(
             calibrates=interrupted["calibrates"],
         )
         del self._interrupted
-        n_done = -(-len(interrupted["losses"]) // plan.steps_per_epoch)
+        n_done = -(-len(interrupted["losses"]["loss"]) // plan.steps_per_epoch)
         tasks = FitTasks(self, X, y, plan.n_epochs - n_done, first_epoch=n_done)
         self._follow(course, tasks, interrupted)
 

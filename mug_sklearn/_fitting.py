@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Course:
                     trainer.optimizer.moments = moments_from_arrays(
                         interrupted["optimizer"], self.device
                     )
-                    trainer.losses = [dict(terms) for terms in interrupted["losses"]]
+                    trainer.losses = _losses_of_steps(interrupted["losses"])
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
@@ -139,16 +140,14 @@ class Course:
         rng = np.random.default_rng([self.plan.seed, 3])
         size = min(READOUT_SERIES, panel.n_series)
         chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
+        names = ["multi"] if readout == "cross" else None
+        pooled = partial(inference.network.pooled_blocks, names=names)
         gathered: dict[str, list[Tensor]] = {}
         order = []
-        for rows, blocks in inference.map_batches(
-            inference.network.pooled_blocks, panel, chosen
-        ):
+        for rows, blocks in inference.map_batches(pooled, panel, chosen):
             order.append(rows)
             for name, block in blocks.items():
                 gathered.setdefault(name, []).append(block)
-        if readout == "cross":
-            gathered = {"multi": gathered["multi"]}
         device = double_precision_device(self.device)
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
         blocks = {
@@ -171,7 +170,7 @@ class Course:
         """What `pretrain` needs beside the network's weights to go on from here."""
         return {
             "optimizer": moments_to_arrays(trainer.optimizer.moments),
-            "losses": [dict(terms) for terms in trainer.losses],
+            "losses": _losses_of_terms(trainer.losses),
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
             "panel": self.panel.summary(),
@@ -208,6 +207,18 @@ class _OutOfMemory(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _losses_of_terms(steps: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """By term, as arrays: of as many numbers a file's header would grow too long."""
+    names = steps[0] if steps else ()
+    return {name: np.array([terms[name] for terms in steps]) for name in names}
+
+
+def _losses_of_steps(terms: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """What `_losses_of_terms` took apart."""
+    steps = zip(*(values.tolist() for values in terms.values()), strict=True)
+    return [dict(zip(terms, step, strict=True)) for step in steps]
 
 
 def _train_epochs(

@@ -190,7 +190,9 @@ class _Batches:
         self.patch_length = inference.network.config.patch_length
         n_patches = np.maximum(-(-panel.lengths[rows] // self.patch_length), 1)
         order = np.argsort(-n_patches, kind="stable")
-        self.rows, self.n_patches = rows[order], n_patches[order]
+        self.rows = rows[order]
+        # Negated, as numpy searches in what ascends.
+        self.less_patches = -n_patches[order].astype(np.float64)
         self.most_values, self.most = ACCELERATOR_BATCH
         self.least_alike = 0.5
         if inference.device.type == "cpu":
@@ -203,11 +205,11 @@ class _Batches:
     def __iter__(self) -> Iterator[np.ndarray]:
         start = 0
         while start < len(self.rows):
-            n_timepoints = int(self.n_patches[start]) * self.patch_length
+            n_timepoints = int(-self.less_patches[start]) * self.patch_length
             n_values = n_timepoints * math.ceil(self.panel.n_channels / 8)
             size = max(1, min(self.affordable, self.most_values // n_values))
-            fewest = self.least_alike * self.n_patches[start]
-            alike = np.searchsorted(-self.n_patches, -fewest, side="right")
+            fewest = self.least_alike * self.less_patches[start]
+            alike = np.searchsorted(self.less_patches, fewest, side="right")
             stop = min(start + size, int(alike))
             yield self.rows[start:stop]
             start = stop

@@ -1,8 +1,9 @@
 """`MUGNetwork` wires the method step by step, in the paper's order."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from .fusion import (
     MaxFusion,
 )
 from .layers import MaskedBatchNorm, masked_max, masked_mean
+
+INITIAL_SLOPE = 5.0  # of the retrieval's scores, correlations
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,6 @@ class MUGNetwork(nn.Module):
                 for scale, n_shapelets in zip(
                     config.segment_scales, config.shapelets_of_scale(), strict=True
                 )
-                if n_shapelets
             )
             if config.n_random_shapelets:
                 self.bank = ShapeletBank(
@@ -184,7 +186,7 @@ class MUGNetwork(nn.Module):
                 if config.fusion == "cross_attention"
                 else ConcatenationFusion(d_model)
             )
-            self.log_slope = nn.Parameter(torch.tensor(math.log(5.0)))
+            self.log_slope = nn.Parameter(torch.zeros(()))
             self.offset = nn.Parameter(torch.zeros(()))
 
     def forward(
@@ -213,23 +215,40 @@ class MUGNetwork(nn.Module):
         multi = self.fusion(fused, coarse.tokens, coarse.mask)
         return Granularities(fine, fine_mask, coarse, fused, fused_mask, multi)
 
-    def pooled_blocks(self, values: Tensor, observed: Tensor) -> dict[str, Tensor]:
-        """Pool every granularity to one vector a series: name -> (n, width)."""
+    def pooled_blocks(
+        self, values: Tensor, observed: Tensor, names: Iterable[str] | None = None
+    ) -> dict[str, Tensor]:
+        """What describes each series at every granularity, as one vector each.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, C, T)
+        observed : bool Tensor of shape (n, C, T)
+        names : iterable of str, optional
+            The blocks to compute, of "fine", "coarse", "shapelets", "bank" and "multi";
+            by default all that the network has.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n, width)
+        """
         tokens = self(values, observed)
-        blocks = {}
+        ways: dict[str, Callable[[], Tensor]] = {}
         if tokens.fine is not None and tokens.fine_mask is not None:
-            blocks["fine"] = _mean_and_max(tokens.fine, tokens.fine_mask)
+            ways["fine"] = partial(_mean_and_max, tokens.fine, tokens.fine_mask)
         if tokens.coarse is not None:
-            blocks["coarse"] = masked_max(
-                tokens.coarse.features, tokens.coarse.feature_mask
-            )
-            distances = [shapelet(values, observed) for shapelet in self.shapelets]
-            blocks["shapelets"] = torch.cat(distances, dim=1)
+            coarse = tokens.coarse
+            ways["coarse"] = partial(masked_max, coarse.features, coarse.feature_mask)
+            ways["shapelets"] = partial(self._shapelet_distances, values, observed)
             if self.config.n_random_shapelets:
-                blocks["bank"] = self.bank(values, observed)
+                ways["bank"] = partial(self.bank, values, observed)
         if tokens.multi is not None and tokens.fused_mask is not None:
-            blocks["multi"] = _mean_and_max(tokens.multi, tokens.fused_mask)
-        return blocks
+            ways["multi"] = partial(_mean_and_max, tokens.multi, tokens.fused_mask)
+        return {name: ways[name]() for name in (ways if names is None else names)}
+
+    def _shapelet_distances(self, values: Tensor, observed: Tensor) -> Tensor:
+        distances = [shapelet(values, observed) for shapelet in self.shapelets]
+        return torch.cat(distances, dim=1)
 
 
 def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -270,5 +289,5 @@ def initialise(network: MUGNetwork, generator: torch.Generator) -> None:
             module.weight.fill_(1.0)
             module.bias.fill_(0.0)
     if network.config.granularity == "multi":
-        network.log_slope.fill_(math.log(5.0))
+        network.log_slope.fill_(math.log(INITIAL_SLOPE))
         network.offset.fill_(0.0)

@@ -129,7 +129,7 @@ class Trainer:
     Attributes
     ----------
     losses : list of dict of str to float
-        The loss and its terms at each step.
+        The loss and its terms at each step, in order; more are appended.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class Trainer:
         self._parameters = list(network.parameters())
         self.optimizer = AdamW(self._parameters, WEIGHT_DECAY)
         self.losses: list[dict[str, float]] = []
+        self._loss_sums = [0.0]
 
     @property
     def step(self) -> int:
@@ -190,9 +191,14 @@ class Trainer:
         window = self.plan.stop_window
         if not self.plan.early_stopping or len(self.losses) < 2 * window:
             return False
-        loss = [terms["loss"] for terms in self.losses[-2 * window :]]
-        before, now = np.mean(loss[:window]), np.mean(loss[window:])
-        return bool(before - now < self.plan.tol * abs(before))
+        # Sums of all steps so far, as a window may be many steps long.
+        for terms in self.losses[len(self._loss_sums) - 1 :]:
+            self._loss_sums.append(self._loss_sums[-1] + terms["loss"])
+        first, middle, last = (
+            self._loss_sums[-1 - back] for back in (2 * window, window, 0)
+        )
+        before, now = (middle - first) / window, (last - middle) / window
+        return before - now < self.plan.tol * abs(before)
 
     def epoch_summary(self, epoch: int) -> dict[str, float]:
         """Number, steps and mean terms of an epoch; the first is 0 and has number 1."""

@@ -151,6 +151,16 @@ def test_padding_changes_no_block(batch, padding, fine_fusion, fusion):
         torch.testing.assert_close(actual[name], block)
 
 
+def test_only_the_blocks_asked_for_are_computed(batch):
+    network = make_network()
+    whole = network.pooled_blocks(*batch)
+    del network.bank, network.shapelets
+    some = network.pooled_blocks(*batch, ["multi", "coarse"])
+    assert list(some) == ["multi", "coarse"]
+    for name, block in some.items():
+        assert torch.equal(block, whole[name])
+
+
 @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
 def test_each_granularity_has_its_own_modules_only(granularity):
     children = {

@@ -116,18 +116,25 @@ def test_learning_rate_warms_up_and_decays():
     assert factors[-1] < 1e-3
 
 
-def test_early_stop_compares_two_windows():
+@pytest.mark.parametrize(
+    ("losses", "stops"),
+    [
+        ([1.0] * 49, [False] * 49),
+        ([1.0] * 25 + [0.98] * 25, [False] * 50),
+        ([1.0] * 25 + [0.995] * 25, [False] * 49 + [True]),
+        ([-1.0] * 25 + [-1.02] * 25, [False] * 50),
+        # What lies before both windows no longer counts.
+        ([0.5] + [1.0] * 24 + [0.98] * 26, [False] * 49 + [True, False]),
+    ],
+)
+def test_early_stop_compares_two_windows(losses, stops):
     trainer, _ = make_trainer(early_stopping=True, n_iter_no_change=1, tol=0.01)
-    window = trainer.plan.stop_window
-    assert window == 25
-    trainer.losses = [{"loss": 1.0}] * (2 * window - 1)
-    assert not trainer.has_converged()
-    trainer.losses = [{"loss": 1.0}] * window + [{"loss": 0.98}] * window
-    assert not trainer.has_converged()
-    trainer.losses = [{"loss": 1.0}] * window + [{"loss": 0.995}] * window
-    assert trainer.has_converged()
-    trainer.losses = [{"loss": -1.0}] * window + [{"loss": -1.02}] * window
-    assert not trainer.has_converged()
+    assert trainer.plan.stop_window == 25
+    found = []
+    for loss in losses:
+        trainer.losses.append({"loss": loss})
+        found.append(trainer.has_converged())
+    assert found == stops
 
 
 def test_every_weight_of_the_method_is_trained():
