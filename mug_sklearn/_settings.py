@@ -53,7 +53,9 @@ def check_combinations(settings: Any) -> None:
                     "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
                     "(fractions of the longest training series)."
                 )
-    n_lengths = len(set(_asked_segment_lengths(settings)))
+    # 1 is a timepoint, and 1.0, which equals it, the whole series.
+    asked = _asked_segment_lengths(settings)
+    n_lengths = len({(isinstance(length, Integral), length) for length in asked})
     has_segments = settings.granularity != "fine"
     if has_segments and not 1 <= n_lengths <= settings.n_shapelets:
         raise ValueError(

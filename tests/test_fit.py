@@ -3,6 +3,7 @@
 import random
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sklearn.svm import SVC
 from mug_sklearn import MUGTransformer
 from mug_sklearn._fitting import Course
 from mug_sklearn._settings import training_plan
+from mug_sklearn.device import _is_available
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug
@@ -87,18 +89,15 @@ class TestDeterminism:
 
     def test_two_threads_at_once(self, panel):
         expected = small_mug(max_epochs=3).fit_transform(panel)
-        results = {}
+        at_once = threading.Barrier(2, timeout=60)
 
-        def work(number):
-            results[number] = small_mug(max_epochs=3).fit_transform(panel)
+        def work(_):
+            at_once.wait()
+            return small_mug(max_epochs=3).fit_transform(panel)
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for result in results.values():
-            assert_allclose(result, expected, rtol=0, atol=1e-6)
+        with ThreadPoolExecutor(2) as threads:
+            for result in threads.map(work, range(2)):
+                assert_allclose(result, expected, rtol=0, atol=1e-6)
 
     def test_no_file_is_written(self, panel, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -161,6 +160,7 @@ REFUSED = [
     ({"segment_lengths": (True,)}, "holds True; accepted"),
     ({"segment_lengths": ()}, "has 0 lengths"),
     ({"segment_lengths": (5, 10), "n_shapelets": 1}, "has 2 lengths"),
+    ({"segment_lengths": (1, 1.0), "n_shapelets": 1}, "has 2 lengths"),
     ({"n_shapelets": 2}, "segment_lengths='auto' has 3 lengths"),
     ({"segment_lengths": "long"}, "segment_lengths"),
     ({"patch_length": 31}, "patch_length=31.*30 timepoints"),
@@ -193,11 +193,7 @@ class TestParameters:
             small_mug(**parameters).fit(panel)
 
     def test_an_absent_device(self, panel):
-        absent = [
-            name
-            for name in ("cuda", "xpu", "mps")
-            if not torch.accelerator.is_available()
-        ]
+        absent = [name for name in ("cuda", "xpu", "mps") if not _is_available(name)]
         if not absent:
             pytest.skip("every kind of device is here")
         with pytest.raises(ValueError, match=r"is not available; accepted.*'cpu'"):

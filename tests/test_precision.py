@@ -39,8 +39,13 @@ def test_the_network_is_one_graph(panel, granularity):
     traced = torch.compile(network, fullgraph=True, backend="eager")
     expected = network(values, observed)
     found = traced(values, observed)
-    for tokens in ("fine", "multi"):
-        torch.testing.assert_close(getattr(found, tokens), getattr(expected, tokens))
+    for name in ("fine", "multi"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name))
+    if granularity != "fine":
+        for name in ("tokens", "features"):
+            torch.testing.assert_close(
+                getattr(found.coarse, name), getattr(expected.coarse, name)
+            )
 
 
 @pytest.mark.slow

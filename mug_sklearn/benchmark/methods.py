@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from .. import MUGTransformer
+from .._panel import Panel
 from ..datasets import Series
 
 
@@ -59,15 +60,9 @@ class FilledPanel(TransformerMixin, BaseEstimator):
         -------
         FilledPanel
         """
-        series = [_without_padding(one) for one in X]
-        self.n_timepoints_ = max(one.shape[1] for one in series)
-        every = np.concatenate(series, axis=1)
-        known = ~np.isnan(every)
-        count = np.maximum(known.sum(axis=1), 1)
-        self.location_ = np.where(known, every, 0.0).sum(axis=1) / count
-        residual = np.where(known, every - self.location_[:, None], 0.0)
-        deviation = np.sqrt(np.square(residual).sum(axis=1) / count)
-        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+        panel = Panel(X)
+        self.n_timepoints_ = panel.n_timepoints
+        self.location_, self.scale_ = panel.channel_statistics()
         return self
 
     def transform(self, X: Series) -> NDArray[np.float64]:
@@ -82,8 +77,8 @@ class FilledPanel(TransformerMixin, BaseEstimator):
         float64 ndarray of shape (n_series, n_channels, n_timepoints_)
         """
         filled = np.zeros((len(X), len(self.scale_), self.n_timepoints_))
-        for row, one in zip(filled, X, strict=True):
-            kept = _without_padding(one)[:, : self.n_timepoints_]
+        for row, one in zip(filled, Panel(X).take(np.arange(len(X))), strict=True):
+            kept = one[:, : self.n_timepoints_]
             kept = (kept - self.location_[:, None]) / self.scale_[:, None]
             for target, channel in zip(row, kept, strict=True):
                 known = np.flatnonzero(~np.isnan(channel))
@@ -92,12 +87,6 @@ class FilledPanel(TransformerMixin, BaseEstimator):
                     target[: len(channel)] = np.interp(place, known, channel[known])
                     target[len(channel) :] = target[: len(channel)].mean()
         return filled
-
-
-def _without_padding(one: NDArray) -> NDArray[np.float64]:
-    """A series up to its last observed timepoint, at least one timepoint long."""
-    known = np.flatnonzero(~np.isnan(one).all(axis=0))
-    return np.asarray(one, np.float64)[:, : known[-1] + 1 if len(known) else 1]
 
 
 @dataclass(frozen=True)

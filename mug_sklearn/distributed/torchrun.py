@@ -15,10 +15,10 @@ import numpy as np
 import torch
 import torch.distributed
 
-# An optimiser's first step imports this, and its functions keep the process group of
-# that moment in a default argument. The group would outlive `destroy_process_group`,
-# and its threads the interpreter, which now and then aborts the process at its end.
-# Here there is no group yet.
+# torch's compiler imports this, and its functions keep the process group of that
+# moment in a default argument. The group would outlive `destroy_process_group`, and its
+# threads the interpreter, which now and then aborts the process at its end. Here there
+# is no group yet.
 import torch.distributed.nn.functional
 from numpy.typing import NDArray
 

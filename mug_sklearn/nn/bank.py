@@ -349,7 +349,7 @@ class DilatedShapelets(nn.Module):
 
 
 def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:
-    """Sums over the observed timepoints: prevalence, strength of wins, opposite wins.
+    """Sums over the observed timepoints: prevalence, strength of wins, opposites.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:
     weakest = groups.amin(dim=3, keepdim=True)
     is_nearest = torch.eq(groups, strongest, out=verdicts)
     strength = is_nearest.mul_(strongest.nan_to_num(nan=0.0)).sum(dim=4)
-    wins = torch.eq(groups, weakest, out=verdicts).sum(dim=4)
+    opposites = torch.eq(groups, weakest, out=verdicts).sum(dim=4)
     # In a flat window all patterns tie; it counts for the first.
-    wins[..., 1:] -= (strongest == weakest).sum(dim=4)
-    return torch.stack((prevalence, strength.flatten(2), wins.flatten(2)), dim=1)
+    opposites[..., 1:] -= (strongest == weakest).sum(dim=4)
+    return torch.stack((prevalence, strength.flatten(2), opposites.flatten(2)), dim=1)

@@ -167,7 +167,7 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
     variance = eigenvalues.flip(0)[:kept] / n
     vectors = vectors.flip(1)[:, :kept]
     real = variance > variance[0] * 1e-9
-    if not bool(real[0]) or variance[0] <= 0:
+    if not bool(real[0]):
         return centred.new_zeros(width, kept), centred.new_zeros(kept)
     axes = centred.T @ vectors if wide else vectors
     axes = axes / axes.norm(dim=0).clamp(min=1e-300)

@@ -55,6 +55,12 @@ def test_longer_series_are_cut_and_unobserved_channels_are_zero():
     assert (actual[0, 1] == 0).all()
 
 
+def test_a_constant_channel_is_not_blown_up():
+    panel = np.full((7, 1, 30), 0.3)  # whose mean is rounded
+    filled = FilledPanel().fit(panel)
+    np.testing.assert_allclose(filled.transform(panel + 1.0), 1.0)
+
+
 @pytest.mark.parametrize(
     "name", [name for name in METHODS if name.startswith(("mug", "shapenet", "raw"))]
 )

@@ -116,7 +116,12 @@ def test_a_gpus_kernel_decides_as_the_loops_do(channels, length):
     values[2, :, length // 2 :] = 0.5  # with flat windows
     series = values.float() * observed, observed
     bank.calibrate(*series, torch.Generator().manual_seed(0))
+    # The interpreter takes long for each.
+    dilations = sorted({scale.dilation for scale in bank.scales})
+    tried = dilations if device == "cuda" else (dilations[0], dilations[-1])
     for scale in bank.scales:
+        if scale.dilation not in tried:
+            continue
         expected = scale.features_by_loops(series)
         there = scale.to(device), tuple(x.to(device) for x in series)
         actual = DilatedShapelets.features_by_kernel(*there).cpu()
