@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mug_sklearn.device import one_cpu_thread
 from mug_sklearn.nn.coarse import (
+    CoarseEncoder,
     SegmentScale,
     ShapeletTransform,
     cut_segments,
@@ -92,6 +93,44 @@ def test_a_series_without_values_has_one_segment():
     scale = SegmentScale(length=5, pooling=1, width=5, stride=3)
     mask = cut_segments(nothing, nothing.bool(), scale)[2]
     assert mask.sum() == 1
+
+
+@pytest.mark.parametrize("patch_length", [1, 2, 3, 5])
+@torch.no_grad()
+def test_a_segment_is_the_maximum_of_its_own_features(patch_length):
+    values, observed = gappy(length=31, share=0.3)
+    observed[1, :, 12:21] = False
+    scales = (SegmentScale(6, 1, 6, 4), SegmentScale(11, 3, 4, 2))
+    encoder = CoarseEncoder(2, patch_length, scales, 4, 2, 5, 8).double()
+    segments = encoder(values, observed)
+    points = encoder.project(segments.features)
+    missing = -31 % patch_length
+    cut = torch.nn.functional.pad(observed, (0, missing))
+    cut = cut.unflatten(-1, (-1, patch_length))  # (3, 2, patches, patch_length)
+    column = 0
+    for index, scale in enumerate(scales):
+        counts = cut_segments(values, observed, scale)[2]
+        for segment in range(counts.shape[1]):
+            start = segment * scale.stride * scale.pooling
+            stop = start + scale.length
+            assert segments.scale[column] == index
+            assert segments.spans[column].tolist() == [start, stop]
+            assert torch.equal(segments.mask[:, column], counts[:, segment])
+            for series in range(3):
+                inside = [
+                    points[series, patch]
+                    for patch in range(points.shape[1])
+                    if patch * patch_length < stop
+                    and (patch + 1) * patch_length > start
+                    and cut[series, :, patch].any()
+                ]
+                strongest = torch.zeros(8).double()
+                if inside:
+                    strongest = torch.stack(inside).amax(dim=0)
+                expected = torch.nn.functional.layer_norm(strongest, (8,))
+                torch.testing.assert_close(segments.tokens[series, column], expected)
+            column += 1
+    assert column == segments.tokens.shape[1]
 
 
 @pytest.mark.parametrize("training", [True, False])

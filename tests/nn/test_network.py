@@ -1,12 +1,13 @@
 """The encoders, the fusion and the critical path that wires them."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from mug_sklearn.nn.coarse import SegmentScale
-from mug_sklearn.nn.fine import FineEncoder
+from mug_sklearn.nn.fine import FineEncoder, TransformerLayer
 from mug_sklearn.nn.fusion import (
     AttentionFusion,
     ConcatenationFusion,
@@ -99,12 +100,75 @@ def test_unobserved_values_are_not_seen(batch):
     torch.testing.assert_close(actual.multi, expected.multi)
 
 
+@torch.no_grad()
+def test_fine_tokens_are_their_equation(batch):
+    values, observed = batch
+    hidden = observed & (torch.arange(23) % 5 == 0)
+    fine = make_network().fine
+    tokens = torch.zeros(4, 8, 8).double()
+    for series in range(4):
+        for token in range(8):
+            patch = torch.zeros(2, 2, 3).double()  # values, then what is observed
+            for channel in range(2):
+                for place, time in enumerate(range(3 * token, min(3 * token + 3, 23))):
+                    seen = observed[series, channel, time]
+                    if seen and not hidden[series, channel, time]:
+                        patch[0, channel, place] = values[series, channel, time]
+                        patch[1, channel, place] = 1.0
+            embedded = fine.embed.weight @ patch.flatten() + fine.embed.bias
+            tokens[series, token] = math.sqrt(8) * embedded + fine.position[token]
+    mask = fine(values, observed, hidden)[1]
+    for layer in fine.layers:
+        tokens = layer(tokens, mask)
+    torch.testing.assert_close(fine(values, observed, hidden)[0], tokens)
+
+
+def standardised(tokens):
+    """Batch normalisation of tokens that all count: (n, d)."""
+    centred = tokens - tokens.mean(dim=0)
+    return centred / (centred.square().mean(dim=0) + 1e-5).sqrt()
+
+
+def test_a_transformer_layer_is_its_equation():
+    generator = torch.Generator().manual_seed(1)
+    layer = TransformerLayer(8, 2, 16).double()
+    tokens = torch.randn(2, 5, 8, generator=generator).double()
+    mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
+    # Attention, Add & Norm, feed-forward, Add & Norm, on the tokens that count alone
+    attended = []
+    for series in range(2):
+        kept = tokens[series : series + 1, mask[series]]
+        all_count = torch.ones(kept.shape[:2], dtype=torch.bool)
+        attended.append((kept + layer.attention(kept, kept, all_count))[0])
+    normed = standardised(torch.cat(attended))
+    forwarded = layer.feedforward(normed[None])[0]
+    expected = standardised(normed + forwarded)
+    torch.testing.assert_close(layer(tokens, mask)[mask], expected)
+
+
 def test_tokens_past_the_training_length_share_the_last_position():
     fine = make_network().fine
     assert len(fine.position) == 8
     longer = torch.zeros(1, 2, 60).double()
     tokens, _ = fine(longer, torch.ones_like(longer, dtype=torch.bool))
     torch.testing.assert_close(tokens[:, 8], tokens[:, 19])
+
+
+def test_fine_grained_fusion_is_its_equation():
+    generator = torch.Generator().manual_seed(1)
+    layer = AttentionFusion(8, 2).double()
+    fine = torch.randn(2, 5, 8, generator=generator).double()
+    mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
+    fused, fused_mask = layer(fine, mask)
+    assert torch.equal(fused_mask, mask)
+    for series in range(2):
+        kept = fine[series : series + 1, mask[series]]
+        all_count = torch.ones(kept.shape[:2], dtype=torch.bool)
+        added = (kept + layer.attention(kept, kept, all_count))[0]
+        for token, actual in zip(added, fused[series, mask[series]], strict=True):
+            centred = token - token.mean()
+            expected = centred / (centred.square().mean() + 1e-5).sqrt()
+            torch.testing.assert_close(actual, expected)
 
 
 def test_cross_granularity_is_its_equation(batch):

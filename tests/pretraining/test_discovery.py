@@ -44,3 +44,26 @@ def test_clusters_do_not_hang_on_rounding():
         assert len(set(label)) == 3
         outcomes.append((label.tolist(), np.argsort(distance, kind="stable").tolist()))
     assert outcomes == outcomes[:1] * 5
+
+
+def test_shapelets_are_the_candidates_of_highest_utility_best_first():
+    rng = np.random.default_rng(0)
+    places, sizes = 3.0 * rng.normal(size=(6, 2)), np.array([9, 1, 4, 7, 2, 30])
+    diversity = [sum(np.linalg.norm(one - other) for other in places) for one in places]
+    utility = 0.5 * sizes / sizes.sum() + 0.5 * np.array(diversity) / sum(diversity)
+    # Six different segments are six clusters, of which half are chosen.
+    embeddings = rng.permutation(np.repeat(places, sizes, axis=0))
+    chosen = select_shapelets(embeddings, 3, np.random.default_rng(0))
+    best = sorted(range(6), key=lambda place: -utility[place])[:3]
+    np.testing.assert_array_equal(embeddings[chosen], places[best])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_shapelet_is_the_segment_nearest_its_centroid(seed):
+    points = np.random.default_rng(seed).normal(size=(31, 3))
+    points[-1] = 1e3
+    group = points[:-1]
+    distance = [np.linalg.norm(point - group.mean(axis=0)) for point in group]
+    # The other cluster is a lone segment, less popular and as diverse.
+    chosen = select_shapelets(points, 1, np.random.default_rng(seed))
+    np.testing.assert_array_equal(chosen, [np.argmin(distance)])

@@ -196,6 +196,53 @@ def test_many_segments_cost_what_few_do(monkeypatch):
         torch.testing.assert_close(among_all, among_compared)
 
 
+def nearest_to_the_mean_first(points):
+    centre = points.mean(dim=0)
+    return sorted(range(len(points)), key=lambda row: distance(points[row], centre))
+
+
+@pytest.mark.parametrize(("size", "n_positives"), [(4, 1), (20, 5), (300, 50)])
+def test_the_members_next_nearest_to_the_centroid_are_positives(size, n_positives):
+    generator = torch.Generator().manual_seed(size)
+    group = torch.randn(size, 3, generator=generator).double()
+    # A segment that is a cluster of its own has no positives and is the only negative.
+    points = torch.cat((group, torch.full((1, 3), 1e3).double()))
+    anchor, *others = nearest_to_the_mean_first(group)
+    positives = np.array(others[:n_positives])
+    expected = cluster_triplet_loss(
+        mean_square_distances(points),
+        [ClusterTriplet(anchor, positives, [np.array([size])])],
+    )
+    actual = segment_cluster_loss(points, 2, np.random.default_rng(0))
+    assert actual.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_negatives_are_drawn_from_the_other_cluster():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(8, 2, generator=generator).double()
+    points[4:] += 30.0
+    near, far = (
+        [start + row for row in nearest_to_the_mean_first(points[start : start + 4])]
+        for start in (0, 4)
+    )
+    distances = mean_square_distances(points)
+    possible = []
+    for of_near in far:
+        for of_far in near:
+            triplets = [
+                ClusterTriplet(near[0], np.array(near[1:2]), [np.array([of_near])]),
+                ClusterTriplet(far[0], np.array(far[1:2]), [np.array([of_far])]),
+            ]
+            possible.append(cluster_triplet_loss(distances, triplets).item())
+    drawn = set()
+    for seed in range(50):
+        loss = segment_cluster_loss(points, 2, np.random.default_rng(seed)).item()
+        differences = [abs(loss - one) for one in possible]
+        assert min(differences) < 1e-9
+        drawn.add(int(np.argmin(differences)))
+    assert len(drawn) > 10
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n_segments", [0, 1, 3])
 def test_too_few_segments_cost_nothing(n_segments):

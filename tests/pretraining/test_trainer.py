@@ -9,7 +9,13 @@ import torch
 from mug_sklearn.nn.coarse import SegmentScale
 from mug_sklearn.nn.network import MUGConfig, build_network, initialise
 from mug_sklearn.persistence import moments_from_arrays, moments_to_arrays
+from mug_sklearn.pretraining.objectives import (
+    RETRIEVAL_LOSSES,
+    segment_cluster_loss,
+    token_retrieval_loss,
+)
 from mug_sklearn.pretraining.trainer import (
+    SEGMENT_CLUSTERS,
     Trainer,
     TrainingPlan,
     learning_rate_factor,
@@ -167,3 +173,108 @@ def test_padding_has_no_influence_on_training():
         terms = trainer.loss_terms(view, np.random.default_rng(0))
         results.append({name: term.item() for name, term in terms.items()})
     assert results[0] == pytest.approx(results[1], rel=1e-4)
+
+
+@pytest.fixture
+def views():
+    """Two views of four series, each cropped to a window of its own."""
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(8, 2, 20, generator=generator).double()
+    observed = torch.zeros(8, 2, 20, dtype=torch.bool)
+    windows = [(0, 14), (3, 20), (5, 17), (0, 20), (6, 20), (0, 13), (8, 20), (2, 15)]
+    for row, (start, stop) in enumerate(windows):
+        observed[row, :, start:stop] = True
+    hidden = observed & (torch.rand(8, 2, 20, generator=generator) < 0.3)
+    return View(values * observed, observed, hidden)
+
+
+def make_double_trainer(**changes):
+    trainer, _ = make_trainer(**changes)
+    trainer.network.double()
+    with torch.no_grad():
+        trainer.network.log_slope.fill_(0.7)
+        trainer.network.offset.fill_(-0.4)
+    return trainer
+
+
+def loss_terms(trainer, views):
+    with torch.no_grad():
+        return trainer.loss_terms(views, np.random.default_rng(3))
+
+
+def seen_patches(observed):
+    """Patches of two timepoints with an observed value, one by one."""
+    return torch.tensor(
+        [[bool(row[:, t : t + 2].any()) for t in range(0, 20, 2)] for row in observed]
+    )
+
+
+@pytest.mark.parametrize("name", ["spearman_bce", "infonce", "triplet"])
+def test_each_view_is_asked_for_the_other(views, name):
+    trainer = make_double_trainer(loss=name)
+    tokens = trainer.network(views.values, views.observed, views.hidden)
+    seen = seen_patches(views.observed)
+    query = torch.stack([tokens.fused[i, seen[i]].mean(dim=0) for i in range(8)])
+    key = torch.stack([tokens.multi[i, seen[i]].mean(dim=0) for i in range(8)])
+    slope, offset = torch.tensor(0.7).double().exp(), torch.tensor(-0.4).double()
+    forth = RETRIEVAL_LOSSES[name](query[:4], key[4:], slope, offset)
+    back = RETRIEVAL_LOSSES[name](query[4:], key[:4], slope, offset)
+    actual = loss_terms(trainer, views)["retrieval"]
+    assert actual.item() == pytest.approx((forth + back).item() / 2, rel=1e-9)
+
+
+def test_features_are_asked_for_where_both_views_have_them(views):
+    trainer = make_double_trainer()
+    features = trainer.network.coarse(views.values, views.observed).features
+    seen = seen_patches(views.observed)
+    in_both = torch.tensor(
+        [[bool(seen[i, t] and seen[4 + i, t]) for t in range(10)] for i in range(4)]
+    )
+    expected = token_retrieval_loss(features[:4], features[4:], in_both)
+    actual = loss_terms(trainer, views)["token_retrieval"]
+    assert actual.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_masked_values_are_predicted_without_the_answers(views):
+    trainer = make_double_trainer()
+    network = trainer.network
+    without = torch.where(views.hidden, 100.0, views.values)
+    tokens = network(without, views.observed, views.hidden).fine
+    predicted = network.fine.reconstruct(tokens, 20)
+    errors = [
+        (predicted[place] - views.values[place]).item() ** 2
+        for place in map(tuple, views.hidden.nonzero().tolist())
+    ]
+    actual = loss_terms(trainer, views)["reconstruction"]
+    assert actual.item() == pytest.approx(np.mean(errors), rel=1e-9)
+
+
+def test_cluster_triplets_are_of_segments_of_one_length(views):
+    trainer = make_double_trainer()
+    segments = trainer.network.coarse(views.values, views.observed)
+    rng = np.random.default_rng(3)
+    losses = []
+    for scale in range(2):
+        of_length = [
+            segments.tokens[series, s]
+            for series in range(8)
+            for s in range(len(segments.scale))
+            if segments.scale[s] == scale and segments.mask[series, s]
+        ]
+        losses.append(
+            segment_cluster_loss(torch.stack(of_length), SEGMENT_CLUSTERS, rng).item()
+        )
+    actual = loss_terms(trainer, views)["cluster_triplet"]
+    assert actual.item() == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+def test_the_joint_loss_is_the_weighted_sum(views):
+    trainer = make_double_trainer(
+        token_retrieval_weight=0.3,
+        reconstruction_weight=0.7,
+        cluster_triplet_weight=0.2,
+    )
+    terms = {name: x.item() for name, x in loss_terms(trainer, views).items()}
+    expected = terms["retrieval"] + 0.3 * terms["token_retrieval"]
+    expected += 0.7 * terms["reconstruction"] + 0.2 * terms["cluster_triplet"]
+    assert terms["loss"] == pytest.approx(expected, rel=1e-9)

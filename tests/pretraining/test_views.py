@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mug_sklearn.pretraining.views import (
+    JITTER,
+    SCALING,
     SMALLEST_CROP,
     augmented_view,
     crop_mask,
@@ -86,3 +88,49 @@ def test_views_differ_and_repeat():
     again = augmented_view(values, observed, lengths, generator())
     assert not torch.equal(first.values, second.values)
     assert torch.equal(first.values, again.values)
+
+
+def view_of(values):
+    observed = torch.ones_like(values, dtype=torch.bool)
+    lengths = torch.full((len(values),), values.shape[-1])
+    return augmented_view(values, observed, lengths, generator())
+
+
+def test_each_channel_is_scaled_by_one_factor_near_one():
+    size = 1e6
+    view = view_of(torch.full((300, 2, 20), size, dtype=torch.float64))
+    factor = np.zeros((300, 2))
+    for place in np.ndindex(factor.shape):
+        factors = view.values[place][view.observed[place]].numpy() / size
+        assert np.ptp(factors) < 1e-6
+        factor[place] = factors[0]
+    assert factor.mean() == pytest.approx(1.0, abs=0.02)
+    assert factor.std() == pytest.approx(SCALING, rel=0.1)
+    assert abs(np.corrcoef(factor.T)[0, 1]) < 0.2
+
+
+def test_each_value_has_a_little_noise_of_its_own():
+    view = view_of(torch.zeros(50, 2, 40))
+    noise = view.values[view.observed].numpy()
+    assert noise.mean() == pytest.approx(0.0, abs=0.1 * JITTER)
+    assert noise.std() == pytest.approx(JITTER, rel=0.1)
+    assert len(set(noise.tolist())) > 0.9 * len(noise)
+
+
+def test_a_view_is_a_window_of_the_series():
+    lengths = torch.arange(300) % 30 + 11
+    inside = torch.arange(40) < lengths[:, None]
+    observed = inside[:, None].expand(-1, 2, -1)
+    values = torch.ones(300, 2, 40) * observed
+    view = augmented_view(values, observed, lengths, generator())
+    shares, starts = [], []
+    for first, second, length in zip(*view.observed.unbind(1), lengths, strict=True):
+        assert torch.equal(first, second)
+        kept = first.nonzero()[:, 0].tolist()
+        assert kept == list(range(kept[0], kept[-1] + 1))
+        assert kept[-1] < length
+        shares.append(len(kept) / length.item())
+        starts.append(kept[0])
+    assert min(shares) >= SMALLEST_CROP
+    assert np.mean(shares) == pytest.approx((1 + SMALLEST_CROP) / 2, abs=0.04)
+    assert len(set(starts)) > 5
