@@ -16,7 +16,12 @@ from ._warnings import warn_user
 from .device import double_precision_device, is_out_of_memory
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
 from .nn.readout import Readout, fit_readout
-from .persistence import moments_from_arrays, moments_to_arrays
+from .persistence import (
+    losses_from_arrays,
+    losses_to_arrays,
+    moments_from_arrays,
+    moments_to_arrays,
+)
 from .pretraining.discovery import discover_shapelets
 from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
@@ -94,7 +99,7 @@ class Course:
                     trainer.optimizer.moments = moments_from_arrays(
                         interrupted["optimizer"], self.device
                     )
-                    trainer.losses = _losses_of_steps(interrupted["losses"])
+                    trainer.losses = losses_from_arrays(interrupted["losses"])
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
@@ -170,7 +175,7 @@ class Course:
         """What `pretrain` needs beside the network's weights to go on from here."""
         return {
             "optimizer": moments_to_arrays(trainer.optimizer.moments),
-            "losses": _losses_of_terms(trainer.losses),
+            "losses": losses_to_arrays(trainer.losses),
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
             "panel": self.panel.summary(),
@@ -207,18 +212,6 @@ class _OutOfMemory(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def _losses_of_terms(steps: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """By term, as arrays: of as many numbers a file's header would grow too long."""
-    names = steps[0] if steps else ()
-    return {name: np.array([terms[name] for terms in steps]) for name in names}
-
-
-def _losses_of_steps(terms: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """What `_losses_of_terms` took apart."""
-    steps = zip(*(values.tolist() for values in terms.values()), strict=True)
-    return [dict(zip(terms, step, strict=True)) for step in steps]
 
 
 def _train_epochs(

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
@@ -66,6 +66,20 @@ def moments_from_arrays(
         int(number): {name: _tensor(array).to(device) for name, array in of_one.items()}
         for number, of_one in arrays.items()
     }
+
+
+def losses_to_arrays(steps: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """The loss and its terms at each of some steps, as an array for each term.
+
+    In JSON so many numbers would make a file's header too long.
+    """
+    return {name: np.array([terms[name] for terms in steps]) for name in steps[0]}
+
+
+def losses_from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """What `losses_to_arrays` took apart."""
+    steps = zip(*(array.tolist() for array in arrays.values()), strict=True)
+    return [dict(zip(arrays, step, strict=True)) for step in steps]
 
 
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:

@@ -267,9 +267,6 @@ def build_network(config: MUGConfig) -> MUGNetwork:
         for name, tensor in network.state_dict().items()
     }
     network.load_state_dict(zeros, assign=True)
-    for name, buffer in network.named_buffers():
-        if name.endswith("running_variance"):
-            buffer.fill_(1)
     return network
 
 
@@ -288,6 +285,8 @@ def initialise(network: MUGNetwork, generator: torch.Generator) -> None:
         elif isinstance(module, nn.LayerNorm | MaskedBatchNorm):
             module.weight.fill_(1.0)
             module.bias.fill_(0.0)
+            if isinstance(module, MaskedBatchNorm):
+                module.running_variance.fill_(1.0)
     if network.config.granularity == "multi":
         network.log_slope.fill_(math.log(INITIAL_SLOPE))
         network.offset.fill_(0.0)

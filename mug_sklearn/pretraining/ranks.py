@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Ranks:
@@ -44,7 +44,7 @@ class Ranks:
         """
         return tensor
 
-    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: list[Tensor]) -> None:
         """Add up the gradients of all processes, in place."""
 
 
@@ -74,7 +74,7 @@ class ProcessGroupRanks(Ranks):
         whole = self.sum(empty.index_copy(0, rows, own))
         return whole > 0.5 if is_mask else whole
 
-    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: list[Tensor]) -> None:
         """As in `Ranks`."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])

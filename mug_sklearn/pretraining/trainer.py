@@ -154,9 +154,7 @@ class Trainer:
         self.read_batch = read_batch
         self.plan = plan
         self.device = device
-        # Once: to walk through the modules takes longer than to clip.
-        self._parameters = list(network.parameters())
-        self.optimizer = AdamW(self._parameters, WEIGHT_DECAY)
+        self.optimizer = AdamW(network.parameters(), WEIGHT_DECAY)
         self.losses: list[dict[str, float]] = []
         self._loss_sums = [0.0]
 
@@ -277,7 +275,7 @@ class Trainer:
         # No loss looks at the fine tokens themselves.
         tokens = replace(tokens, fine=None, fine_mask=None).map(complete)
         terms: dict[str, Tensor] = {}
-        dtype = self._parameters[0].dtype
+        dtype = self.optimizer.parameters[0].dtype
         total = torch.zeros((), dtype=dtype, device=self.device)
         if tokens.multi is not None and tokens.fused is not None:
             assert tokens.fused_mask is not None
@@ -321,8 +319,10 @@ class Trainer:
         self.optimizer.zero_grad()
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.ranks.size).backward()
-        self.ranks.sum_gradients(self._parameters)
-        torch.nn.utils.clip_grad_norm_(self._parameters, GRADIENT_CLIP)
+        # Not network.parameters(): to walk through it takes longer than to clip.
+        parameters = self.optimizer.parameters
+        self.ranks.sum_gradients(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP)
         self.optimizer.step(self.plan.learning_rate * factor)
 
 
