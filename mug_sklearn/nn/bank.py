@@ -234,7 +234,7 @@ class DilatedShapelets(nn.Module):
 
     def features_by_tensors(self, series: Representation) -> Tensor:
         """The same on any device."""
-        signal, seen = self._mixed(*series, in_order=True)
+        signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
         n_timepoints = series[0].shape[-1]
         sums = signal.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
@@ -257,7 +257,7 @@ class DilatedShapelets(nn.Module):
         # Here, since not everyone has a GPU, and with it triton.
         from .bank_kernel import pool_matches
 
-        signal, seen = self._mixed(*series, in_order=True)
+        signal, seen = self._mixed(*series)
         sums = pool_matches(signal, seen, self.patterns, self.thresholds, self.dilation)
         return rooted_shares(sums, seen.sum(dim=2))
 
@@ -274,17 +274,12 @@ class DilatedShapelets(nn.Module):
         for start in range(0, self.patterns.shape[1], size):
             yield slice(start, start + size)
 
-    def _mixed(
-        self, values: Tensor, observed: Tensor, in_order: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def _mixed(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """The mixed signals and where they are observed, with zeros around both.
 
         Parameters
         ----------
         values, observed : Tensor of shape (n, C, T)
-        in_order : bool, default=False
-            Add up the channels of a mix one by one, as the loops do, so that both
-            round alike.
 
         Returns
         -------
@@ -294,18 +289,15 @@ class DilatedShapelets(nn.Module):
         weight = observed.to(values.dtype)
         signal, seen = values * weight, weight
         if values.shape[1] > 1:  # one channel is its own mix
-            signal = (
-                self._mixed_in_order(signal)
-                if in_order
-                else torch.einsum("mc,nct->nmt", self.mixing, signal)
-            )
+            signal = self._sums_of_channels(signal)
             channels = (self.mixing != 0).to(values.dtype)
             n_seen = torch.einsum("mc,nct->nmt", channels, weight)
             seen = (n_seen > 0).to(values.dtype)
         reach = self.dilation * (PATTERN_LENGTH // 2)
         return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
 
-    def _mixed_in_order(self, values: Tensor) -> Tensor:
+    def _sums_of_channels(self, values: Tensor) -> Tensor:
+        # One by one, as the loops add them up, so that both round alike.
         most = min(self.mixing.shape[1], MAX_MIXED_CHANNELS)
         members = (self.mixing == 0).int().argsort(dim=1, stable=True)[:, :most]
         shares = self.mixing.gather(1, members)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..nn.coarse import Segments
-from ..nn.layers import MaskedBatchNorm
+from ..nn.layers import MaskedBatchNorm, masked_mean
 from ..nn.network import MUGNetwork
 from .adamw import AdamW
 from .objectives import (
@@ -305,10 +305,8 @@ class Trainer:
     def _retrieval(self, fused: Tensor, multi: Tensor, mask: Tensor) -> Tensor:
         """Steps 5 and 6: each query retrieves its own series in the other view."""
         loss = RETRIEVAL_LOSSES[self.plan.loss]
-        counted = mask.unsqueeze(-1).to(fused.dtype)
-        weight = counted / counted.sum(dim=1, keepdim=True).clamp(min=1)
-        first_query, second_query = (fused * weight).sum(dim=1).chunk(2)
-        first_key, second_key = (multi * weight).sum(dim=1).chunk(2)
+        first_query, second_query = masked_mean(fused, mask).chunk(2)
+        first_key, second_key = masked_mean(multi, mask).chunk(2)
         slope, offset = self.network.log_slope.exp(), self.network.offset
         forth = loss(first_query, second_key, slope, offset)
         back = loss(second_query, first_key, slope, offset)

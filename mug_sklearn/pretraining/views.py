@@ -102,7 +102,7 @@ def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) ->
     draw, place = (torch.rand(len(lengths), **drawn_by(generator)) for _ in range(2))
     keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * draw
     width = (keep * lengths).ceil()
-    start = (place * (lengths - width)).floor()
+    start = (place * (lengths - width + 1)).floor()
     time = torch.arange(n_timepoints, device=device)
     inside = (time >= start[:, None]) & (time < (start + width)[:, None])
     return inside[:, None, :]

@@ -68,6 +68,17 @@ def test_crop_is_one_window_inside_the_series(lengths, seed):
             assert kept[-1] - kept[0] + 1 == len(kept)
 
 
+def test_crop_begins_at_each_place_equally_often():
+    n_series = 40_000
+    inside = crop_mask(torch.full((n_series,), 10), 12, generator())[:, 0].numpy()
+    width, start = inside.sum(axis=1), inside.argmax(axis=1)
+    for kept in (7, 8, 9, 10):
+        counts = np.bincount(start[width == kept], minlength=11 - kept)
+        assert len(counts) == 11 - kept
+        expected = counts.sum() / len(counts)
+        assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
 def test_view_keeps_to_what_is_observed():
     values = torch.randn(4, 2, 30, generator=generator())
     observed = torch.rand(4, 2, 30, generator=generator()) < 0.7
