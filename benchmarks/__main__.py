@@ -15,7 +15,7 @@ from .report import write_figures
 def main() -> int:
     """Run and report; the exit code is pytest's."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs/performance"))
+    parser.add_argument("--output", type=Path, required=True)
     options, others = parser.parse_known_args()
     options.output.mkdir(parents=True, exist_ok=True)
     results = options.output / "results.json"

@@ -690,7 +690,7 @@ class MUGTransformer(
         FileNotFoundError
             Where there is no such file.
         ValueError
-            Where it is no whole file of `save`, or of a version with other parameters.
+            Where it is no whole file of `save`, or lacks a parameter of this version.
         """
         state = read_state(path)
         estimator = cls()

@@ -90,7 +90,9 @@ def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
     Returns
     -------
     datasets : dict of str to Path
-        Name and what `load_dataset` takes, in the names' order.
+        Name and what `load_dataset` takes, in the names' order. Beside NAME, the
+        archives' copies of it without gaps or of equal lengths, NAME_nmv and NAME_eq,
+        are left out.
 
     Raises
     ------
@@ -117,7 +119,8 @@ def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
         if name in found:
             raise ValueError(f"two data sets {name!r}: {found[name]} and {path}")
         found[name] = path
-    return found
+    copies = [name + suffix for name in found for suffix in ("_eq", "_nmv")]
+    return {name: path for name, path in found.items() if name not in copies}
 
 
 def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
@@ -290,6 +293,12 @@ def _load_npz(path: Path) -> Dataset:
                 f"y_{part} in {path} has shape {y.shape}; expected one label for each "
                 f"of the {len(X)} series in X_{part}"
             )
+    n_channels = [arrays[key].shape[1] for key in ("X_train", "X_test")]
+    if n_channels[0] != n_channels[1]:
+        raise ValueError(
+            f"X_train and X_test in {path} have {n_channels[0]} and {n_channels[1]} "
+            "channels; expected the same number"
+        )
     return Dataset(path.stem, **arrays)
 
 

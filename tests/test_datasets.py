@@ -96,6 +96,7 @@ def test_npz(tmp_path, arrays, form):
 
 def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
     arrays["X_train"] = np.arange(36).reshape(4, 9)
+    arrays["X_test"] = arrays["X_test"][:, 0]
     np.savez(tmp_path / "x.npz", **arrays)
     X = load_dataset(tmp_path / "x.npz").X_train
     assert X.shape == (4, 1, 9)
@@ -111,6 +112,7 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
         ({"X_train": np.zeros((0, 9))}, r"X_train .* shape \(0, 9\).*none of them 0"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
         ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
+        ({"X_test": np.zeros((3, 5, 9))}, r"have \d and 5 channels"),
         ({"y_test": np.arange(3)}, "have dtypes <U1 and int64; expected labels of one"),
     ],
 )
@@ -208,6 +210,12 @@ def test_data_sets_of_a_folder_are_found(tmp_path, arrays):
     found = find_datasets(tmp_path)
     assert list(found) == ["Flat", "Mine", "Pair"]
     assert [load_dataset(path).name for path in found.values()] == list(found)
+
+
+def test_copies_beside_an_archive_set_are_no_further_sets(tmp_path, arrays):
+    for name in ("Mine", "Mine_eq", "Mine_nmv", "Other_eq"):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    assert list(find_datasets(tmp_path)) == ["Mine", "Other_eq"]
 
 
 def test_folders_without_a_clear_answer(tmp_path, arrays):

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mug_sklearn.__main__ import main
@@ -78,10 +79,15 @@ def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
             r"no folder, 'empty\.npz'",
         ),
         (["--dataset", "UnitTest", "--output", "taken"], "--output is a folder"),
+        (["--dataset", "one.npz"], "all training series of one are of one class"),
+        (["--dataset", "real.npz"], "label type: continuous"),
     ],
 )
 def test_errors_take_one_line(tmp_path, capsys, arguments, message):
     (tmp_path / "empty.npz").touch()
+    for name, labels in (("one", [1, 1, 1]), ("real", [0.5, 1.2, 0.3])):
+        X, y = np.zeros((3, 8)), np.array(labels)
+        np.savez(tmp_path / name, X_train=X, y_train=y, X_test=X, y_test=y)
     (tmp_path / "taken" / "training_loss.png").mkdir(parents=True)
     assert main(["demo", *arguments]) == 2
     captured = capsys.readouterr()

@@ -10,7 +10,7 @@ from .archive import download_datasets
 from .methods import METHODS, select_methods
 from .protocol import CLASSIFIERS
 from .report import write_report
-from .runner import run_benchmark
+from .runner import check_settings, run_benchmark
 
 _WIDTH = max(map(len, METHODS)) + 2
 _EPILOG = "\n".join(
@@ -47,8 +47,9 @@ def main(argv: Sequence[str]) -> int:
         return _report(argv[1:])
     args = _run_parser().parse_args(argv)
     try:
-        # First: a wrong name here should not wait for a download.
+        # First: what is wrong here should not wait for a download.
         methods = select_methods(METHODS if args.methods == ["all"] else args.methods)
+        check_settings(args.seeds, args.classifiers, args.resamples, args.jobs)
         n_failed = run_benchmark(
             _sources(args.data, args.datasets, args.download),
             methods,
@@ -85,6 +86,8 @@ def _sources(
     """Name and source of each data set asked for."""
     if download and (folder is None or wanted == ["all"]):
         raise ValueError("--download needs --data and the names in --datasets")
+    if download and folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     found = {name: str(path) for name, path in find_datasets(folder).items()}
     if wanted == ["all"]:
         if not found:
@@ -106,7 +109,7 @@ class _Names(argparse.Action):
     """A list of names, separated by spaces or commas."""
 
     def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
-        names = [name for value in values for name in value.split(",") if name]
+        names = [name for value in values for name in value.replace(",", " ").split()]
         setattr(namespace, self.dest, names)
 
 

@@ -33,9 +33,10 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
     kernel's width is ``gamma="scale"``. Of more than 10,000 training series, a
     stratified draw of 10,000 is all that it sees.
 
-    The result is that of ``GridSearchCV(SVC(), {"C": [...]})``, the first of equally
-    good C winning; but the distances between the series are computed once, not for
-    each C and fold.
+    The result is that of ``GridSearchCV(SVC(max_iter=100_000), {"C": [...]})``, the
+    first of equally good C winning, but the distances between the series are computed
+    once, not for each C and fold. A fold with one class alone to train on, where
+    GridSearchCV fails, is left out.
 
     Attributes
     ----------

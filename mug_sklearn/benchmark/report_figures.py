@@ -34,8 +34,8 @@ _SHORTEST_SECONDS = 1e-3
 _ALPHA = 0.05
 _CAPTION = (
     "In a diagram of average ranks, bars join methods that pairwise one-sided Wilcoxon "
-    "tests (5 %, Holm) do not tell apart. In a picture of pairs each point is a data "
-    "set; the reference is better above the line."
+    "tests do not tell apart at 5 %, divided by the number of methods less one. In a "
+    "picture of pairs each point is a data set; the reference is better above the line."
 )
 # Where a label may stand around its point: offset in points and alignment, best first.
 _LABEL_PLACES = [

@@ -26,7 +26,9 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     r"""Read a benchmark's ``results.csv``.
 
     Of several rows with the same data set, resample, method, seed and classifier the
-    last counts. A last line that was cut off while being written is left out.
+    last that succeeded counts, or the last if none did. A last line that was cut off
+    while being written is left out. Accuracies, written with six decimals, are taken
+    back to the shares of test series that they are, so that equal ones are equal.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     >>> from pathlib import Path
     >>> from mug_sklearn.benchmark.report import load_results
     >>> from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
-    >>> row = {"dataset": "Coffee", "method": "mug", "accuracy": "0.9"}
+    >>> row = {"dataset": "Coffee", "method": "mug", "classifier": "svm"}
+    >>> row["accuracy"] = "0.9"
     >>> values = [row.get(column, "") for column in RESULT_COLUMNS]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "results.csv"
@@ -62,21 +65,18 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     >>> results[["dataset", "method", "accuracy"]].values.tolist()
     [['Coffee', 'mug', 0.9]]
     """
-    results = _read_csv(Path(path), RESULT_COLUMNS, _NUMBERS)
+    results = _read_csv(Path(path), RESULT_COLUMNS, _NUMBERS, may_be_torn=True)
     if results.empty:
         raise ValueError(f"{path} has a header, but holds no run.")
-    results = results.drop_duplicates(KEY, keep="last")
     unexplained = results["accuracy"].isna() & (results["error"] == "")
     results.loc[unexplained, "error"] = "neither an accuracy nor an error was recorded"
-    # A run that failed before its classifier names none; any later success repairs it.
-    run = KEY[:-1]
-    repaired = results.loc[results["error"] == "", run].drop_duplicates()
-    is_repaired = pd.MultiIndex.from_frame(results[run]).isin(
-        pd.MultiIndex.from_frame(repaired)
-    )
-    keep = ~(is_repaired & (results["classifier"] == "") & (results["error"] != ""))
+    failed = results["error"] != ""
+    # Successes last: a run that has succeeded is never tried again.
+    order = failed.sort_values(ascending=False, kind="stable").index
+    results = results.loc[order].drop_duplicates(KEY, keep="last").sort_index()
     results.loc[results["error"] != "", ["accuracy", "balanced_accuracy"]] = np.nan
-    return results[keep].reset_index(drop=True)
+    results["accuracy"] = _shares(results["accuracy"], results["n_test"])
+    return results.reset_index(drop=True)
 
 
 def load_published(path: str | PathLike[str]) -> pd.DataFrame:
@@ -97,7 +97,8 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is empty, lacks a column, or holds a malformed row.
+        If the file is empty, lacks a column, holds a malformed row, or an accuracy
+        that is not between 0 and 1.
 
     Examples
     --------
@@ -118,7 +119,20 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
             f"{path} has no accuracy for {row['method']!r} on {row['dataset']!r}; "
             "leave out figures that were not published."
         )
+    beyond = published[~published["accuracy"].between(0, 1)]
+    if len(beyond):
+        row = beyond.iloc[0]
+        raise ValueError(
+            f"{path} has the accuracy {row['accuracy']:g} for {row['method']!r} on "
+            f"{row['dataset']!r}; accepted are shares, from 0 to 1."
+        )
     return published
+
+
+def _shares(accuracies: pd.Series, n_test: pd.Series) -> pd.Series:
+    """Shares of so many series, where the accuracies are such but for rounding."""
+    shares = (accuracies * n_test).round() / n_test
+    return accuracies.where(~((shares - accuracies).abs() < 1e-6), shares)
 
 
 def as_paths(paths: PathLikes) -> list[Path]:
@@ -131,24 +145,30 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(repr(str(name)) for name in names) or "none"
 
 
-def _read_csv(path: Path, required: list[str], numbers: list[str]) -> pd.DataFrame:
-    """Read a CSV file as strings and numbers; a last row that is cut off is left out.
+def _read_csv(
+    path: Path, required: list[str], numbers: list[str], may_be_torn: bool = False
+) -> pd.DataFrame:
+    """Read a CSV file as strings and numbers; a last row may be torn, and is left out.
 
     Not by pandas, which fails on a file that ends within a quoted field and fills a
     row that is too short.
     """
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    # Spreadsheets put a byte order mark in front.
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file)
-        header = next(reader, [])
-        missing = [column for column in required if column not in header]
-        if missing:
-            found = f"the header {listed(header)}" if header else "nothing"
-            raise ValueError(
-                f"{path} holds {found}, but must have the columns {listed(required)}; "
-                f"it lacks {listed(missing)}."
-            )
-        rows = [(reader.line_num, row) for row in reader if row]
-    if rows and len(rows[-1][1]) < len(header):
+        try:
+            header = next(reader, [])
+            rows = [(reader.line_num, row) for row in reader if row]
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+    missing = [column for column in required if column not in header]
+    if missing:
+        found = f"the header {listed(header)}" if header else "nothing"
+        raise ValueError(
+            f"{path} holds {found}, but must have the columns {listed(required)}; "
+            f"it lacks {listed(missing)}."
+        )
+    if may_be_torn and rows and len(rows[-1][1]) < len(header):
         rows.pop()
     for line, row in rows:
         if len(row) != len(header):

@@ -43,10 +43,10 @@ def classifiers_of(results: pd.DataFrame) -> list[str]:
     ``1nn`` has one of its own only if an embedding was classified by it, or if there is
     nothing else: methods that know no other classifier belong to every table.
     """
-    named = results[results["classifier"] != ""]
-    others = named.loc[named["classifier"] != ONE_NN, "classifier"].unique().tolist()
-    with_others = set(named.loc[named["classifier"] != ONE_NN, "method"])
-    by_one_nn = set(named.loc[named["classifier"] == ONE_NN, "method"])
+    is_one_nn = results["classifier"] == ONE_NN
+    others = results.loc[~is_one_nn, "classifier"].unique().tolist()
+    with_others = set(results.loc[~is_one_nn, "method"])
+    by_one_nn = set(results.loc[is_one_nn, "method"])
     if by_one_nn and (not others or by_one_nn & with_others):
         others.append(ONE_NN)
     return others
@@ -59,13 +59,10 @@ def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
         raise ValueError(
             f"classifier is {classifier!r}; the results have {listed(accepted)}."
         )
-    with_others = results.loc[
-        ~results["classifier"].isin([ONE_NN, ""]), "method"
-    ].unique()
-    only_one_nn = (results["classifier"] == ONE_NN) & ~results["method"].isin(
-        with_others
-    )
-    return results[results["classifier"].isin([classifier, ""]) | only_one_nn]
+    is_one_nn = results["classifier"] == ONE_NN
+    with_others = results.loc[~is_one_nn, "method"].unique()
+    only_one_nn = is_one_nn & ~results["method"].isin(with_others)
+    return results[(results["classifier"] == classifier) | only_one_nn]
 
 
 def accuracy_table(results: pd.DataFrame, classifier: str) -> pd.DataFrame:

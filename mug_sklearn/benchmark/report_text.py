@@ -5,8 +5,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from .report_tables import average_ranks, complete_rows, wilcoxon_holm, win_draw_loss
-from .report_tables import differences as accuracy_differences
+from .report_tables import (
+    average_ranks,
+    complete_rows,
+    differences,
+    wilcoxon_holm,
+    win_draw_loss,
+)
 
 NOTHING = "–"
 
@@ -39,7 +44,7 @@ def comparison_table(table: pd.DataFrame, reference: str) -> str:
     rows = []
     for other in others:
         counts = win_draw_loss(table, reference, other)
-        mean = accuracy_differences(table, reference, other).mean()
+        mean = differences(table, reference, other).mean()
         rows.append(
             [
                 other,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -64,7 +64,8 @@ def run_benchmark(
     A transformer is fitted on the training series alone, without labels; each
     classifier is then fitted on the embeddings. What the file already holds without an
     error is not run again, so that an interrupted run goes on where it was. Several
-    runs may write to one file at once; they keep a lock beside it, ``.NAME.lock``.
+    runs may write to one file at once, each of other methods or data sets: what another
+    one is about to do is done twice. They keep a lock beside it, ``.NAME.lock``.
 
     Parameters
     ----------
@@ -119,16 +120,7 @@ def run_benchmark(
             f"there are {len(table)} methods and {len(datasets)} data sets; at least "
             "one of each is needed"
         )
-    unknown = [name for name in classifiers if name not in CLASSIFIERS]
-    if unknown or not classifiers:
-        raise ValueError(
-            f"classifiers={list(classifiers)!r}; there are {', '.join(CLASSIFIERS)}"
-        )
-    for name, value, least in (("seeds", seeds, 1), ("resamples", resamples, 0)):
-        if value < least:
-            raise ValueError(f"{name}={value}; at least {least} is accepted")
-    if n_jobs == 0:
-        raise ValueError("n_jobs=0; processes, or -1 for one a core, are accepted")
+    check_settings(seeds, classifiers, resamples, n_jobs)
     path = Path(output)
     sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     done = _prepare_file(path)
@@ -149,6 +141,22 @@ def run_benchmark(
             where = "{dataset}, resample {resample}, {method}, seed {seed}"
             print(f"{where.format(**row)}: {row['error']}", file=sys.stderr)
     return len(failures)
+
+
+def check_settings(
+    seeds: int, classifiers: Sequence[str], resamples: int, n_jobs: int
+) -> None:
+    """Refuse settings that `run_benchmark` does not accept, with a ValueError."""
+    unknown = [name for name in classifiers if name not in CLASSIFIERS]
+    if unknown or not classifiers:
+        raise ValueError(
+            f"classifiers={list(classifiers)!r}; there are {', '.join(CLASSIFIERS)}"
+        )
+    for name, value, least in (("seeds", seeds, 1), ("resamples", resamples, 0)):
+        if value < least:
+            raise ValueError(f"{name}={value}; at least {least} is accepted")
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0; processes, or -1 for one a core, are accepted")
 
 
 def _size(data: Dataset) -> int:
@@ -183,14 +191,7 @@ def _undone(
         key = (unit.dataset, str(unit.resample), unit.method, str(unit.seed))
         left = tuple(name for name in wanted if (*key, name) not in done)
         if left:
-            yield _Unit(
-                unit.dataset,
-                unit.source,
-                unit.resample,
-                unit.method,
-                unit.seed,
-                left,
-            )
+            yield replace(unit, classifiers=left)
 
 
 def _run_units(
@@ -384,7 +385,10 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
             with path.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            try:
+                rows = list(csv.DictReader(file))
+            except csv.Error as error:
+                raise ValueError(f"{path} does not hold results: {error}") from error
     return {tuple(row[column] for column in KEY) for row in rows if not row["error"]}
 
 

@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
+from sklearn.utils.multiclass import check_classification_targets
 
 from .. import MUGTransformer
 from ..datasets import Dataset, Series, bundled_names, load_dataset
@@ -84,6 +85,9 @@ def add_command(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset)
+    check_classification_targets(data.y_train)
+    if len(set(data.y_train)) < 2:
+        raise ValueError(f"all training series of {data.name} are of one class.")
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"--output is no folder, {str(args.output)!r}.")
     args.output.mkdir(parents=True, exist_ok=True)
@@ -206,6 +210,7 @@ def _code(source: str, parameters: dict[str, Any]) -> str:
     return f"""\
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils.multiclass import check_classification_targets
 from mug_sklearn import MUGTransformer
 from mug_sklearn.datasets import load_dataset
 

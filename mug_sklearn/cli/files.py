@@ -18,8 +18,8 @@ PANEL_FORMATS = [
     "            (series, timepoints) or (series, channels, timepoints)",
     "  .npy      such an array; read bit by bit, so it may be larger than memory",
     "  .csv      one series a row, which may end early; an empty cell is a missing",
-    "            value; a line of names on top, with no number in it, is skipped; no",
-    "            row labels",
+    "            value; a line of names on top, with no number in it, is skipped, as",
+    "            are empty lines; no row labels",
     "  .parquet  one series a row, of numeric columns, or of one column of lists",
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
@@ -149,18 +149,22 @@ def write_embedding(
     >>> np.load(path)["embedding"].shape
     (3, 2)
     """
-    embedding: NDArray
     if suffix == ".npy":
-        embedding = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    else:
-        embedding = np.empty(shape, dtype=np.float32)
+        # Part by part, so that an embedding may be larger than memory. Not by a memory
+        # map: where the disk is full, writing to one ends the process.
+        with path.open("wb") as file:
+            descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, np.float32).data)
+        return
+    embedding = np.empty(shape, dtype=np.float32)
     start = 0
     for part in parts:
         embedding[start : start + len(part)] = part
         start += len(part)
-    if isinstance(embedding, np.memmap):
-        embedding.flush()
-    elif suffix == ".npz":
+    if suffix == ".npz":
         with path.open("wb") as file:
             np.savez(file, embedding=embedding)
     else:

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
-        check_replaceable(options.save, "--save", {"series": options.series})
+        if is_first:
+            check_replaceable(options.save, "--save", {"series": options.series})
         X = read_series(options.series)
         asked = mug.device
         _join_processes(mug)
@@ -142,9 +143,15 @@ def _join_processes(mug: MUGTransformer) -> None:
         return
     on_cuda = str(mug.device).startswith(("auto", "cuda")) and torch.cuda.is_available()
     if on_cuda:
+        place, n_devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= n_devices:
+            raise ValueError(
+                f"--nproc-per-node is more than the {n_devices} GPUs of this machine; "
+                "to train on its CPU give --parameters device=cpu"
+            )
         # What is exchanged as objects goes over the current device.
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        mug.set_params(device=f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(place)
+        mug.set_params(device=f"cuda:{place}")
     torch.distributed.init_process_group("nccl" if on_cuda else "gloo")
 
 

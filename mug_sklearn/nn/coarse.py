@@ -134,8 +134,8 @@ class Segments:
     ----------
     tokens : Tensor of shape (n, S, d)
     mask : bool Tensor of shape (n, S)
-    scale : int Tensor of shape (S,)
-        Index of the segment length that a token belongs to, ascending.
+    n_segments : tuple of int
+        Segments of each length; their tokens follow one another.
     spans : int Tensor of shape (S, 2)
         First timepoint of a segment, and the one after its last.
     features : Tensor of shape (n, P, n_features)
@@ -146,16 +146,15 @@ class Segments:
 
     tokens: Tensor
     mask: Tensor
-    scale: Tensor
+    n_segments: tuple[int, ...]
     spans: Tensor
     features: Tensor
     feature_mask: Tensor
 
     def by_scale(self) -> list[tuple[Tensor, Tensor]]:
         """Tokens and mask of the segments of each length."""
-        n_segments = self.scale.unique_consecutive(return_counts=True)[1].tolist()
-        tokens = self.tokens.split(n_segments, dim=1)
-        return list(zip(tokens, self.mask.split(n_segments, dim=1), strict=True))
+        tokens = self.tokens.split(self.n_segments, dim=1)
+        return list(zip(tokens, self.mask.split(self.n_segments, dim=1), strict=True))
 
 
 class CoarseEncoder(nn.Module):
@@ -202,8 +201,8 @@ class CoarseEncoder(nn.Module):
         feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)
-        strongest, masks, scale_of, spans = [], [], [], []
-        for index, scale in enumerate(self.scales):
+        strongest, masks, spans = [], [], []
+        for scale in self.scales:
             mask = segment_mask(observed, scale)
             step = scale.stride * scale.pooling
             for start in range(0, mask.shape[1] * step, step):
@@ -211,15 +210,13 @@ class CoarseEncoder(nn.Module):
                 last = -(-(start + scale.length) // self.patch_length)
                 strongest.append(known[:, first:last].amax(dim=1))
                 spans.append((start, start + scale.length))
-                scale_of.append(index)
             masks.append(mask)
-        mask = torch.cat(masks, dim=1)
         embedding = torch.stack(strongest, dim=1)  # (n, S, d)
         embedding = embedding.masked_fill(embedding.isinf(), 0.0)
         return Segments(
             self.norm(embedding),
-            mask,
-            torch.tensor(scale_of, device=values.device),
+            torch.cat(masks, dim=1),
+            tuple(mask.shape[1] for mask in masks),
             torch.tensor(spans, device=values.device),
             features,
             feature_mask,

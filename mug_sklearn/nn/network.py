@@ -115,7 +115,7 @@ class Granularities:
             if getattr(self, name) is not None
         }
         if self.coarse is not None:
-            parts = {
+            parts: dict[str, Any] = {
                 name: change(getattr(self.coarse, name))
                 for name in ("tokens", "mask", "features", "feature_mask")
             }

@@ -71,7 +71,7 @@ def test_failures_are_listed_and_give_another_exit_code(folder, output, capsys):
     ("arguments", "message"),
     [
         (["--datasets", "A,X", "Y"], "no data set X, Y; there are A, .*UnitTest"),
-        (["--methods", "mug,nope"], "unknown methods nope; there are mug, "),
+        (["--methods", "mug, nope"], "unknown methods nope; there are mug, "),
         (["--classifiers", "nope"], ".*there are svm, svc"),
         (["--methods", ","], "there are 0 methods and 2 data sets"),
         (["--datasets", ","], "there are 1 methods and 0 data sets"),
@@ -115,13 +115,18 @@ class TestDownload:
         assert "no data set Tee: neither" in capsys.readouterr().err
         assert connections == []
 
-    def test_a_wrong_method_is_told_first(self, folder, output, capsys, connections):
-        names = ["--datasets", "Coffee", "--methods", "nope"]
+    @pytest.mark.parametrize("option", ["methods", "classifiers", "seeds", "resamples"])
+    def test_what_is_wrong_is_told_first(
+        self, folder, output, capsys, connections, option
+    ):
+        names = ["--datasets", "Coffee", f"--{option}", "-1"]
         assert run(folder, output, "--download", *names) == 2
-        assert "unknown methods nope" in capsys.readouterr().err
+        assert option in capsys.readouterr().err
         assert connections == []
 
-    def test_a_failed_download(self, folder, output, capsys, connections):
+    def test_a_failed_download(self, tmp_path, output, capsys, connections):
+        # The folder is made for it.
+        folder = tmp_path / "new" / "data"
         assert run(folder, output, "--download", "--datasets", "Coffee") == 2
         assert "mug_sklearn: error: Could not download" in capsys.readouterr().err
         assert connections

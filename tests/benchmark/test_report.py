@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from mug_sklearn.benchmark.report import (
+    WinDrawLoss,
     accuracy_table,
     join_published,
     load_published,
     load_results,
+    win_draw_loss,
     write_report,
 )
 from mug_sklearn.benchmark.report_figures import (
@@ -125,12 +127,30 @@ def test_the_last_row_of_a_run_counts(write):
     assert results[["dataset", "accuracy"]].values.tolist() == [["A", 0.9], ["B", 0.6]]
 
 
-def test_a_failure_without_classifier_is_repaired_by_a_success(write):
-    runs = [failure("A", "mug", classifier=""), run("A", "mug", 0.9)]
-    results = load_results(write([*runs, failure("B", "mug", classifier="")]))
-    assert results["dataset"].tolist() == ["A", "B"]
-    table = accuracy_table(results, "svm")
-    assert table["mug"].tolist() == pytest.approx([0.9, NAN], nan_ok=True)
+def test_a_success_counts_whatever_fails_after_it(write):
+    # Another run that writes to the same file; nothing would ever be run again.
+    runs = [run("A", "mug", 0.9), run("B", "mug", 0.5), failure("A", "mug")]
+    results = load_results(write(runs))
+    assert results[["dataset", "accuracy"]].values.tolist() == [["A", 0.9], ["B", 0.5]]
+
+
+def test_equally_many_right_answers_are_a_draw(write):
+    # 22 + 22 + 22 and 21 + 22 + 23 of 29: six decimals add up to other means.
+    rights = {"mug": (22, 22, 22), "ed": (21, 22, 23)}
+    runs = [
+        run("A", method, round(right / 29, 6), seed, n_test=29)
+        for method, of_seeds in rights.items()
+        for seed, right in enumerate(of_seeds)
+    ]
+    rounded = [np.mean([r["accuracy"] for r in runs[i : i + 3]]) for i in (0, 3)]
+    assert rounded[0] != rounded[1]
+    table = accuracy_table(load_results(write(runs)), "svm")
+    assert win_draw_loss(table, "mug", "ed") == WinDrawLoss(0, 1, 0)
+
+
+def test_accuracies_that_are_no_shares_of_the_test_series_stay(write):
+    results = load_results(write([run("A", "mug", 0.123, n_test=10)]))
+    assert results["accuracy"].tolist() == [0.123]
 
 
 def test_a_run_without_accuracy_or_error_is_a_failure(write):
@@ -180,6 +200,27 @@ def test_a_published_file_needs_its_accuracies(tmp_path):
     path.write_text("dataset,method,accuracy,source\nA,DTW,,paper\n")
     with pytest.raises(ValueError, match="no accuracy for 'DTW' on 'A'"):
         load_published(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("A,TS2Vec,90.5,paper", "has the accuracy 90.5 for 'TS2Vec' on 'A'"),
+        ("A,TS2Vec,0.9", "has 3 fields in line 2"),
+        ("A,TS2Vec,0.9," + "x" * 200_000, "line 2: field larger than"),
+    ],
+)
+def test_published_figures_that_cannot_be_right(tmp_path, row, message):
+    path = tmp_path / "ucr.csv"
+    path.write_text(f"dataset,method,accuracy,source\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        load_published(path)
+
+
+def test_published_figures_from_a_spreadsheet(published):
+    expected = load_published(published)
+    published.write_text(published.read_text(), encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(load_published(published), expected)
 
 
 def test_published_columns(published):

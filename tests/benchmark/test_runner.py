@@ -266,12 +266,16 @@ def test_wrong_arguments_stop_before_any_work(datasets, tmp_path, changed, messa
     assert not (tmp_path / "r.csv").exists()
 
 
-def test_another_file_is_left_alone(datasets, tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    ["something else\n", ",".join(RESULT_COLUMNS) + "\n" + "x" * 200_000 + "\n"],
+)
+def test_another_file_is_left_alone(datasets, tmp_path, content):
     output = tmp_path / "r.csv"
-    output.write_text("something else\n")
+    output.write_text(content)
     with pytest.raises(ValueError, match="does not hold results"):
         run(datasets, output)
-    assert output.read_text() == "something else\n"
+    assert output.read_text() == content
 
 
 def test_resamples_keep_sizes_and_classes():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mug_sklearn.cli.embed
 from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
+from mug_sklearn.cli.files import write_embedding
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/dev and /proc")
 QUICK = ["--max-epochs", "0", "--quiet"]
@@ -29,6 +31,13 @@ def gappy(table):
     table[3, 20:] = np.nan
     table[8, 28:] = np.nan
     return table
+
+
+@ON_LINUX
+def test_a_full_disk_is_an_error_of_the_write():
+    parts = [np.ones((3, 2), dtype=np.float32)]
+    with pytest.raises(OSError, match="No space left"):
+        write_embedding(Path("/dev/full"), ".npy", (3, 2), ["a", "b"], parts)
 
 
 def embedding_of(X):

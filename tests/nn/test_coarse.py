@@ -108,12 +108,12 @@ def test_a_segment_is_the_maximum_of_its_own_features(patch_length):
     cut = torch.nn.functional.pad(observed, (0, missing))
     cut = cut.unflatten(-1, (-1, patch_length))  # (3, 2, patches, patch_length)
     column = 0
-    for index, scale in enumerate(scales):
+    for n_segments, scale in zip(segments.n_segments, scales, strict=True):
         counts = cut_segments(values, observed, scale)[2]
-        for segment in range(counts.shape[1]):
+        assert counts.shape[1] == n_segments
+        for segment in range(n_segments):
             start = segment * scale.stride * scale.pooling
             stop = start + scale.length
-            assert segments.scale[column] == index
             assert segments.spans[column].tolist() == [start, stop]
             assert torch.equal(segments.mask[:, column], counts[:, segment])
             for series in range(3):

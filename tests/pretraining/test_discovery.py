@@ -17,14 +17,10 @@ def test_utility_is_its_equation():
     np.testing.assert_allclose(shapelet_utility(candidates, sizes), expected)
 
 
-def test_selected_shapelets_lie_at_the_centres_of_distinct_clusters():
-    rng = np.random.default_rng(0)
-    centres = np.array([[0.0, 0], [50, 0], [0, 50], [50, 50]])
-    label = np.repeat(np.arange(4), 30)
-    points = centres[label] + rng.normal(size=(120, 2))
+def test_selected_shapelets_differ():
+    points = np.random.default_rng(0).normal(size=(120, 2))
     chosen = select_shapelets(points, 4, np.random.default_rng(0))
-    assert len(chosen) == 4
-    assert len(set(chosen)) == 4
+    assert len(set(chosen)) == len(chosen) == 4
 
 
 @pytest.mark.filterwarnings("error")
