@@ -6,6 +6,8 @@ the device that it was trained on, and equal fits have equal states.
 
 import json
 import os
+import secrets
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -169,12 +171,13 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         )
     if target.exists() and not target.is_file():
         raise ValueError(f"{os.fspath(path)!r} is no file that could be replaced.")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=_PREFIX)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(_PREFIX + secrets.token_hex(8))
+    temporary.touch(exist_ok=False)
+    # Of the file that is replaced, or the usual ones; what writes may set others.
+    permissions = (target if target.exists() else temporary).stat().st_mode
     try:
         yield temporary
-        _give_usual_permissions(temporary)
+        temporary.chmod(stat.S_IMODE(permissions))
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink()
@@ -309,13 +312,6 @@ def _decoded(content: Any, file: Any) -> Any:
     if kind == "dict":
         return {key: _decoded(one, file) for key, one in inner.items()}
     return RECORDS[kind](**_decoded(inner, file))
-
-
-def _give_usual_permissions(path: Path) -> None:
-    # Temporary files are for their owner alone; files of this process usually not.
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

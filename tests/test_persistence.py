@@ -123,6 +123,20 @@ def test_what_is_no_file_is_not_replaced(panel, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_new_file_has_the_usual_permissions_and_one_replaced_its_own(panel, path):
+    mug = MUGTransformer(max_epochs=0, random_state=0).fit(panel)
+    usual = path.with_name("usual")
+    usual.touch()
+    mug.save(path)
+    assert path.stat().st_mode == usual.stat().st_mode
+    for mode in (0o600, 0o640, 0o444):
+        path.chmod(mode)
+        mug.save(path)
+        assert path.stat().st_mode & 0o777 == mode
+    assert sorted(path.parent.iterdir()) == [path, usual]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links need a privilege")
 def test_a_link_stays_one(panel, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "model")

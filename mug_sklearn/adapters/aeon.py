@@ -23,7 +23,8 @@ class CollectionTransformerAdapter(BaseCollectionTransformer):
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector a series. It is cloned before it is fitted.
+        Turns a panel into one vector a series, and needs no labels for it. It is
+        cloned before it is fitted.
 
     Attributes
     ----------

@@ -45,12 +45,16 @@ class PanelTransformerAdapter(BaseTransformer):
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector a series. It is cloned before it is fitted.
+        Turns a panel into one vector a series, and needs no labels for it. It is
+        cloned before it is fitted.
 
     Attributes
     ----------
     transformer_ : scikit-learn transformer
         The fitted clone.
+    channels_ : list or None
+        Names of the channels, by which those of later frames are found; None if
+        `fit` was given an array.
 
     See Also
     --------
@@ -87,11 +91,13 @@ class PanelTransformerAdapter(BaseTransformer):
         super().__init__()
 
     def _fit(self, X: Any, y: Any = None) -> "PanelTransformerAdapter":
+        self.channels_ = _channel_names(X)
         self.transformer_ = clone(self.transformer).fit(as_panel(X))
         return self
 
     def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:
-        embedding = np.asarray(self.transformer_.transform(as_panel(X)))
+        panel = as_panel(X, self.channels_)
+        embedding = np.asarray(self.transformer_.transform(panel))
         # Whoever joins features of other transformers does it by instance.
         is_array = isinstance(X, np.ndarray)
         instances = None if is_array else X.index.get_level_values(0).unique()
@@ -129,6 +135,9 @@ class PanelClassifierAdapter(BaseClassifier):
     ----------
     estimator_ : scikit-learn classifier
         The fitted clone.
+    channels_ : list or None
+        Names of the channels, by which those of later frames are found; None if
+        `fit` was given an array.
 
     See Also
     --------
@@ -157,17 +166,18 @@ class PanelClassifierAdapter(BaseClassifier):
         super().__init__()
 
     def _fit(self, X: Any, y: NDArray) -> "PanelClassifierAdapter":
+        self.channels_ = _channel_names(X)
         self.estimator_ = clone(self.estimator).fit(as_panel(X), y)
         return self
 
     def _predict(self, X: Any) -> NDArray:
-        return self.estimator_.predict(as_panel(X))
+        return self.estimator_.predict(as_panel(X, self.channels_))
 
     def _predict_proba(self, X: Any) -> NDArray:
         # One without probabilities gets sktime's: 1 for the predicted class.
         if not hasattr(self.estimator_, "predict_proba"):
             return super()._predict_proba(X)
-        return self.estimator_.predict_proba(as_panel(X))
+        return self.estimator_.predict_proba(as_panel(X, self.channels_))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -188,13 +198,20 @@ class PanelClassifierAdapter(BaseClassifier):
         ]
 
 
-def as_panel(X: Any) -> NDArray | list[NDArray]:
+def _channel_names(X: Any) -> list[Any] | None:
+    return None if isinstance(X, np.ndarray) else list(X.columns)
+
+
+def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArray]:
     """Turn one of sktime's panels into what scikit-learn's estimators take.
 
     Parameters
     ----------
     X : ndarray of shape (n_series, n_channels, n_timepoints), or DataFrame
         The latter in the form "pd-multiindex", a row for each timepoint of a series.
+    channels : list, default=None
+        Names of the channels in the order to give them in, where `X` has the same
+        names; others are left as they are.
 
     Returns
     -------
@@ -213,6 +230,8 @@ def as_panel(X: Any) -> NDArray | list[NDArray]:
     """
     if isinstance(X, np.ndarray):
         return X
+    if channels is not None and set(channels) == set(X.columns):
+        X = X[channels]
     groups = X.groupby(level=0, sort=False)
     series = [frame.to_numpy(dtype=np.float64).T for _, frame in groups]
     lengths = {one.shape[1] for one in series}

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
@@ -75,6 +76,16 @@ def test_channels_are_found_by_name(panel):
     mixed = [frame[["q", "p"]] if i % 2 else frame for i, frame in enumerate(frames)]
     adapter = PanelTransformerAdapter(small_mug()).fit(frames)
     assert_allclose(adapter.transform(mixed), adapter.transform(panel), atol=1e-5)
+    swapped = [frame[["q", "p"]] for frame in frames]
+    assert_allclose(adapter.transform(swapped), adapter.transform(panel), atol=1e-5)
+    renamed = [frame.set_axis(["a", "b"], axis=1) for frame in frames]
+    assert_allclose(adapter.transform(renamed), adapter.transform(panel), atol=1e-5)
+    classifier = PanelClassifierAdapter(make_pipeline(small_mug(), GaussianNB()))
+    classifier.fit(frames, Y)
+    assert_array_equal(classifier.predict(swapped), classifier.predict(frames))
+    assert_array_equal(
+        classifier.predict_proba(swapped), classifier.predict_proba(frames)
+    )
 
 
 @pytest.mark.parametrize("form", ["numpy3D", "df-list", "nested_univ"])
