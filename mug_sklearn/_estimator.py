@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -107,9 +108,10 @@ def _all_or_nothing(
         try:
             return method(self, *args, **kwargs)
         except BaseException:
-            for name in without_callbacks(self.__dict__):
-                del self.__dict__[name]
+            # First, as an interrupt may come anywhere.
             self.__dict__.update(before)
+            for name in without_callbacks(self.__dict__).keys() - before.keys():
+                del self.__dict__[name]
             raise
 
     return wrapped
@@ -302,6 +304,8 @@ class MUGTransformer(
         "https://mug-sklearn.readthedocs.io/en/latest/api/generated/"
         "{estimator_module}.{estimator_name}.html"
     )
+
+    _fitted_on_table: bool
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "granularity": [StrOptions({"multi", "fine", "coarse"})],
@@ -532,7 +536,8 @@ class MUGTransformer(
         60
         """
         # scikit-learn checks the parameters on the first call only.
-        self._validate_params()
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
         self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
 
@@ -911,7 +916,7 @@ class MUGTransformer(
         if isinstance(X, list | tuple) and len(X) == 0:
             raise ValueError("X holds no series; at least one is required.")
         series: Any
-        if is_list_of_series(X):
+        if is_list_of_series(X, not reset and not self._fitted_on_table):
             series = series_from_list(X)
             if reset:
                 self._fitted_on_table = False
@@ -951,7 +956,8 @@ class MUGTransformer(
             "ensure_all_finite": "allow-nan",
             "dtype": [np.float64, np.float32],
         }
-        is_table = getattr(X, "ndim", 2) == 2
+        is_nested = isinstance(X, list | tuple)
+        is_table = (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
         if reset or (is_table and self._fitted_on_table):
             try:
                 array = validate_data(self, X, reset=reset, **settings)

@@ -326,20 +326,31 @@ def _observed_lengths(observed: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), known.shape[1] - reversed_first, 0)
 
 
-def is_list_of_series(X: Any) -> bool:
-    """Whether `X` is a list, tuple or 1-D object array of arrays, one for each series.
+def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
+    """Whether `X` is a list, tuple or 1-D object array with an entry for each series.
 
     Plain nested lists of numbers in rows of one length are a table, as everywhere in
     scikit-learn, and channels of one length a 3-D array; where lengths differ, they can
     only be series.
+
+    Parameters
+    ----------
+    X : object
+    rows_are_series : bool, default=False
+        Whether nested lists are series in any case: where lengths may differ, those of
+        a batch may happen to be equal.
     """
     holds_objects = getattr(X, "ndim", 0) == 1 and X.dtype == np.dtype(object)
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
-    if all(hasattr(one, "ndim") and one.ndim > 0 for one in X):
-        return True
-    if not all(isinstance(one, list | tuple) for one in X):
+    is_plain = [isinstance(one, list | tuple) for one in X]
+    if not all(
+        plain or getattr(one, "ndim", 0) > 0
+        for plain, one in zip(is_plain, X, strict=True)
+    ):
         return False
+    if holds_objects or rows_are_series or not all(is_plain):
+        return True
     if len({len(one) for one in X}) > 1:
         return True
     lengths = set()
@@ -355,7 +366,10 @@ def holds_series_in_cells(X: Any) -> bool:
     shape = getattr(X, "shape", ())  # a frame of polars has no ndim
     if len(shape) != 2 or 0 in shape or issparse(X):
         return False
-    return np.ndim(X.iat[0, 0] if hasattr(X, "iat") else X[0, 0]) > 0
+    try:
+        return np.ndim(X.iat[0, 0] if hasattr(X, "iat") else X[0, 0]) > 0
+    except TypeError:  # tables of pyarrow's are not asked for a cell this way
+        return False
 
 
 def is_stored(X: Any) -> bool:
@@ -374,8 +388,10 @@ def as_plain_array(X: Any) -> Any:
 
     What is masked becomes NaN.
     """
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
-        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufO":
+        is_object = X.dtype.kind == "O"
+        dtype = np.float64 if is_object else np.result_type(X.dtype, np.float32)
+        return np.ma.filled(X.astype(dtype), np.nan)
     if not isinstance(X, torch.Tensor):
         return X
     tensor = X.detach().cpu()

@@ -3,14 +3,14 @@
 import sys
 import warnings
 
-_LIBRARIES = {"mug_sklearn", "sklearn", "joblib"}
+_LIBRARIES = {"mug_sklearn", "sklearn", "joblib", "sktime", "skbase", "aeon"}
 
 
 def warn_user(message: str) -> None:
-    """Issue a UserWarning at the call that led into this package or scikit-learn.
+    """Issue a UserWarning at the call that led into this package or around it.
 
-    Between the two lie wrappers of scikit-learn's, as many as its version and the
-    pipeline around have; so frames are counted.
+    Between the two lie wrappers of other libraries, as many as their versions and the
+    pipeline have; so frames are counted.
 
     Parameters
     ----------

@@ -209,8 +209,10 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     """
     from sktime.datasets import load_from_tsfile_to_dataframe
 
-    has_labels = _has_class_labels(Path(path))
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
     try:
+        has_labels = _has_class_labels(Path(path))
         content = load_from_tsfile_to_dataframe(str(path))
         frame, y = content if isinstance(content, tuple) else (content, None)
         series = [

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -151,6 +152,38 @@ class TestMissing:
         for series, expected in zip(ragged, together, strict=True):
             assert_array_equal(mug.transform([series])[0], expected)
 
+    def test_nested_lists_are_read_alike_whatever_their_lengths(self, ragged):
+        # As they come from JSON: those of one batch may happen to be equal.
+        nested = [series.tolist() for series in ragged]
+        mug = small_mug().fit(nested)
+        together = mug.transform(ragged)
+        for one, expected in zip(nested, together, strict=True):
+            assert_array_equal(mug.transform([one])[0], expected)
+
+    def test_nested_rows_after_a_fit_on_lists(self):
+        rows = np.random.default_rng(0).normal(size=(9, 30)).tolist()
+        mug = small_mug().fit([row[i % 3 :] for i, row in enumerate(rows)])
+        cut = [row[:20] for row in rows]
+        assert_array_equal(mug.transform(cut), mug.transform(np.array(cut)[:, None]))
+
+    def test_nested_channels_after_a_fit_on_a_table(self):
+        table = np.random.default_rng(0).normal(size=(9, 30))
+        mug = small_mug().fit(table)
+        other = table[:, None, :20]
+        assert_array_equal(mug.transform(other.tolist()), mug.transform(other))
+
+    def test_series_in_the_cells_of_a_column(self, panel):
+        series = panel[:, :1]
+        column = pd.Series(series[:, 0].tolist())
+        expected = small_mug().fit_transform(series)
+        assert_close(small_mug().fit_transform(column), expected)
+
+    def test_a_table_of_pyarrow_is_one(self):
+        table = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 30)))
+        table.columns = [f"t{column}" for column in table]
+        expected = small_mug().fit_transform(table)
+        assert_close(small_mug().fit_transform(pa.Table.from_pandas(table)), expected)
+
     def test_trailing_nan_change_nothing(self, panel):
         padded = np.concatenate((panel, np.full((12, 2, 11), np.nan)), axis=2)
         assert_close(
@@ -186,6 +219,7 @@ class TestMissing:
         for form in (
             np.ma.array(whole, mask=mask),
             np.ma.array(whole.astype(np.float32), mask=mask),
+            np.ma.array(whole.astype(object), mask=mask),
             [np.ma.array(one, mask=m) for one, m in zip(whole, mask, strict=True)],
         ):
             assert_close(small_mug().fit_transform(form), expected)

@@ -1,6 +1,7 @@
 """The panel: lengths, statistics, batches."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -97,6 +98,11 @@ def test_far_values_are_clipped():
         ([np.zeros(3), np.zeros(2)], True),
         ((np.zeros((2, 3)),), True),
         ([[1, 2], [3]], True),
+        ([[1, 2, 3], np.zeros(2)], True),
+        ([[1, 2], np.zeros(2)], True),
+        ([[1, 2], 3], False),
+        (pd.Series([[1, 2], [3, 4]]), True),
+        (pd.Series([1, 2], dtype=object), False),
         ([[1, 2], [3, 4]], False),
         ([np.float64(1), np.float64(2)], False),
         (np.zeros((2, 2)), False),
