@@ -252,9 +252,10 @@ class MUGTransformer(
     **Input.** `X` may be a 2-D array, DataFrame or nested list of shape (n_series,
     n_timepoints), univariate; a 3-D array of shape (n_series, n_channels,
     n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
-    n_timepoints_i), of unequal length. torch tensors are taken as arrays. NaN is a
-    missing value (as is what a masked array masks), at the end padding; missing values
-    are masked, never filled in.
+    n_timepoints_i), of unequal length; after a fit on these last two, a nested list is
+    a list of series. torch tensors are taken as arrays. Each row of a DataFrame is a
+    series, whatever its index. NaN is a missing value (as is what a masked array
+    masks), at the end padding; missing values are masked, never filled in.
     A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
     (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
