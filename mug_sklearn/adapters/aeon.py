@@ -23,8 +23,8 @@ class CollectionTransformerAdapter(BaseCollectionTransformer):
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector a series, and needs no labels for it. It is
-        cloned before it is fitted.
+        Turns a panel into one vector a series. It is cloned before it is fitted, and
+        given the labels that the adapter is.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class CollectionTransformerAdapter(BaseCollectionTransformer):
         super().__init__()
 
     def _fit(self, X: Any, y: Any = None) -> "CollectionTransformerAdapter":
-        self.transformer_ = clone(self.transformer).fit(X)
+        self.transformer_ = clone(self.transformer).fit(X, y)
         return self
 
     def _transform(self, X: Any, y: Any = None) -> NDArray:

@@ -2,7 +2,8 @@
 
 They are generic: any scikit-learn classifier, and any transformer that needs no labels,
 will do that takes an array of shape (n_series, n_channels, n_timepoints) or a list of
-arrays of shape (n_channels, n_timepoints_i), such as `MUGTransformer` or a pipeline that begins with it.
+arrays of shape (n_channels, n_timepoints_i), such as `MUGTransformer` or a pipeline
+that begins with it.
 """
 
 from typing import Any

@@ -6,6 +6,7 @@ from aeon.classification.compose import ClassifierPipeline
 from aeon.datasets import load_classification
 from aeon.testing.estimator_checking import check_estimator
 from numpy.testing import assert_array_equal
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
@@ -47,6 +48,13 @@ def test_what_the_loaders_give(name):
     embedding = adapter.fit_transform(X)
     assert embedding.shape == (len(X), 4)
     assert_array_equal(embedding, small_mug(embedding_dim=4).fit_transform(X))
+
+
+def test_a_transformer_that_needs_labels_gets_them(panel):
+    supervised = make_pipeline(small_mug(), LinearDiscriminantAnalysis())
+    adapter = CollectionTransformerAdapter(supervised)
+    expected = supervised.fit_transform(panel, Y)
+    assert_array_equal(adapter.fit_transform(panel, Y), expected)
 
 
 def test_the_estimator_given_is_left_alone(panel):
