@@ -732,7 +732,7 @@ class MUGTransformer(
         if not continued:
             self.n_channels_in_ = panel.n_channels
             self.n_timepoints_in_ = panel.n_timepoints
-            self.location_, self.scale_ = panel.channel_statistics()
+            self.location_, self.scale_ = panel.channel_statistics
             self.history_ = []
         goes_on = streaming and continued
         self.n_series_seen_ = panel.n_series + (self.n_series_seen_ if goes_on else 0)

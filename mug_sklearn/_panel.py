@@ -132,16 +132,6 @@ class Panel:
         self.lengths = np.concatenate(lengths)
         self.n_timepoints = max(1, int(self.lengths.max()))
 
-    def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over all observed values.
-
-        Returns
-        -------
-        location, scale : float64 array of shape (n_channels,)
-            0 and 1 for a channel without values; scale 1 for a constant one.
-        """
-        return self._statistics
-
     def summary(self) -> dict[str, Any]:
         """What tells a panel from another one, whatever form each had."""
         return {
@@ -151,8 +141,12 @@ class Panel:
         }
 
     @cached_property
-    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of each channel, by one pass over the data."""
+    def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over all observed values.
+
+        By one pass over the data. Both are float64 arrays of shape (n_channels,), 0 and
+        1 for a channel without values; the deviation is 1 for a constant one.
+        """
         # Working relative to the largest magnitude, no square can overflow.
         unit = np.where(self._largest > 0, self._largest, 1.0)
         count = np.zeros(self.n_channels)

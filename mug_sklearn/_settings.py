@@ -160,16 +160,9 @@ def training_plan(
     if isinstance(batch_size, str):
         batch_size = AUTO_BATCH_SIZE
     batch_size = min(batch_size, n_series)
-    max_epochs = settings.max_epochs
-    if max_epochs == "auto" and not one_pass:
-        growth = math.sqrt(max(1.0, n_series / 1000))
-        n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
-    else:
-        n_passes = 1 if max_epochs == "auto" else max_epochs
-        n_steps = n_passes * max(1, n_series // batch_size)
-    return TrainingPlan(
+    plan = TrainingPlan(
         n_series=n_series,
-        n_steps=n_steps,
+        n_steps=0,
         batch_size=batch_size,
         learning_rate=settings.learning_rate,
         loss=settings.loss,
@@ -183,3 +176,11 @@ def training_plan(
         half_precision=trains_in_half_precision(device, settings.precision),
         compiled=settings.compile,
     )
+    max_epochs = settings.max_epochs
+    if max_epochs == "auto" and not one_pass:
+        growth = math.sqrt(max(1.0, n_series / 1000))
+        n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
+    else:
+        n_passes = 1 if max_epochs == "auto" else max_epochs
+        n_steps = n_passes * plan.steps_per_epoch
+    return replace(plan, n_steps=n_steps)

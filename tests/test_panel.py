@@ -39,8 +39,8 @@ def test_statistics_are_numpys_whatever_the_chunks(cube, chunk):
     original = mug_sklearn._panel.CHUNK_VALUES
     mug_sklearn._panel.CHUNK_VALUES = chunk
     try:
-        location, scale = Panel(cube).channel_statistics()
-        ragged_location, ragged_scale = Panel(list(cube)).channel_statistics()
+        location, scale = Panel(cube).channel_statistics
+        ragged_location, ragged_scale = Panel(list(cube)).channel_statistics
     finally:
         mug_sklearn._panel.CHUNK_VALUES = original
     for channel in range(cube.shape[1]):
@@ -78,7 +78,7 @@ def test_a_gpu_standardises_to_the_bit_as_a_cpu():
     cube = rng.normal(size=(20, 3, 50)) * 10.0 ** rng.integers(-8, 9, (20, 3, 50))
     cube[rng.random(cube.shape) < 0.1] = np.nan
     panel, rows = Panel(cube), np.arange(20)
-    statistics = panel.channel_statistics()
+    statistics = panel.channel_statistics
     here = panel.batch(rows, *statistics, CPU, 52)
     there = panel.batch(rows, *statistics, torch.device("cuda"), 52)
     assert torch.equal(there.values.cpu(), here.values)

@@ -62,7 +62,7 @@ class FilledPanel(TransformerMixin, BaseEstimator):
         """
         panel = Panel(X)
         self.n_timepoints_ = panel.n_timepoints
-        self.location_, self.scale_ = panel.channel_statistics()
+        self.location_, self.scale_ = panel.channel_statistics
         return self
 
     def transform(self, X: Series) -> NDArray[np.float64]:
