@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -537,8 +536,7 @@ class MUGTransformer(
         60
         """
         # scikit-learn checks the parameters on the first call only.
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
+        self._validate_params()
         self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
 

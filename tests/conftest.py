@@ -1,6 +1,8 @@
 """Small panels and a small estimator shared by the tests."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,23 @@ SMALL: dict[str, Any] = {
 def small_mug(**parameters: Any) -> MUGTransformer:
     """An instance with every component, that fits in a fraction of a second."""
     return MUGTransformer(**{**SMALL, **parameters})
+
+
+@contextmanager
+def torch_threads(n_threads: int) -> Iterator[None]:
+    """Let torch use so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    with torch_threads(3):
+        yield
 
 
 @pytest.fixture

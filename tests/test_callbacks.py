@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -72,7 +73,25 @@ def interrupted(mug, X, folder, after, every=1):
     return max(folder.iterdir())
 
 
+class ThreadCounter(Interruption):
+    """Counts the threads that an epoch begins with."""
+
+    def __init__(self):
+        super().__init__(after=None)
+        self.counts = []
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "epoch":
+            self.counts.append(torch.get_num_threads())
+
+
 class TestEpochs:
+    @pytest.mark.usefixtures("three_threads")
+    def test_each_computes_on_one_thread(self, panel):
+        counter = ThreadCounter()
+        small_mug(max_epochs=2).set_callbacks(counter).fit(panel)
+        assert counter.counts == [1, 1]
+
     def test_each_is_a_task_of_fit(self, panel):
         recorder = Recorder()
         mug = small_mug(max_epochs=2).set_callbacks(recorder).fit(panel)
@@ -263,6 +282,26 @@ class TestCheckpoint:
         assert resumed.n_series_seen_ == 12
         assert_array_equal(resumed.transform(panel), whole.transform(panel))
 
+    def test_resuming_where_batches_were_made_smaller(
+        self, panel, tmp_path, monkeypatch
+    ):
+        run = Trainer.run
+
+        def greedy(trainer, n_steps):
+            if trainer.plan.batch_size > 4:
+                raise MemoryError
+            return run(trainer, n_steps)
+
+        monkeypatch.setattr(Trainer, "run", greedy)
+        mug = small_mug(max_epochs=4)
+        with pytest.warns(UserWarning, match="does not suffice"):
+            path = interrupted(mug, panel, tmp_path, after=2)
+        with pytest.warns(UserWarning, match="does not suffice"):
+            whole = mug.fit(panel)
+        resumed = MUGTransformer.load(path).resume(panel)
+        assert resumed.history_ == whole.history_
+        assert_array_equal(resumed.transform(panel), whole.transform(panel))
+
     def test_interrupted_again_and_again(self, panel, tmp_path):
         mug = small_mug(max_epochs=4)
         path = interrupted(mug, panel, tmp_path, after=1)
@@ -271,7 +310,8 @@ class TestCheckpoint:
             again.set_callbacks(Checkpoint(tmp_path), Interruption(after))
             with pytest.raises(KeyboardInterrupt):
                 again.resume(panel)
-            assert again.n_iter_ == after - 1
+            # As it was loaded: a call that is interrupted changes nothing.
+            assert len(again.history_) == after - 1
             path = tmp_path / f"epoch-000{after}.safetensors"
         resumed = MUGTransformer.load(path).resume(panel)
         assert_array_equal(resumed.transform(panel), mug.fit(panel).transform(panel))
@@ -339,7 +379,8 @@ class TestCheckpoint:
 
     def test_what_training_does_not_need_may_change(self, panel, tmp_path):
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
-        change = {"embedding_dim": 3, "readout": "cross", "verbose": 0}
+        change = {"embedding_dim": 3, "readout": "cross", "verbose": 1}
+        change |= {"warm_start": True, "device": "cpu:0"}
         mug = MUGTransformer.load(path).set_params(**change)
         expected = small_mug(max_epochs=4, **change).fit_transform(panel)
         assert_array_equal(mug.resume(panel).transform(panel), expected)

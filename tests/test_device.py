@@ -13,15 +13,42 @@ from threadpoolctl import threadpool_info
 from mug_sklearn import device
 from mug_sklearn.device import one_cpu_thread, resolve_device
 
-from .conftest import small_mug
+from .conftest import small_mug, torch_threads
 
 
-@pytest.fixture
-def three_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+@pytest.mark.parametrize("there", [["cuda", "xpu", "mps"], ["xpu", "mps"], ["mps"], []])
+def test_auto_takes_the_first_of_what_is_there(monkeypatch, there):
+    monkeypatch.setattr(device, "_is_available", there.__contains__)
+    assert resolve_device("auto").type == (there or ["cpu"])[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("[enforce fail] DefaultCPUAllocator: can't allocate memory", True),
+        ("MPS backend out of memory", True),
+        ("could not create a primitive", True),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_shortage_of_memory_is_told_from_other_errors(message, expected):
+    assert device.is_out_of_memory(RuntimeError(message)) is expected
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_automatic_precision_on_cuda(monkeypatch, has_bfloat16):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_bfloat16)
+    found = device.trains_in_half_precision(torch.device("cuda"), "auto")
+    assert found is has_bfloat16
+
+
+def test_to_moves_the_network_and_what_needs_no_double_precision(panel, monkeypatch):
+    mug = small_mug().fit(panel)
+    elsewhere = torch.device("meta")  # a device that is always there, and holds nothing
+    monkeypatch.setattr("mug_sklearn._estimator.resolve_device", lambda _: elsewhere)
+    mug.to("elsewhere")
+    assert {p.device for p in mug.network_.parameters()} == {elsewhere}
+    assert mug.readout_.location.device.type == "cpu"
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -126,17 +153,11 @@ def test_an_interrupt_on_the_way_in_changes_no_setting(panel, monkeypatch):
 def test_modes_of_the_caller_change_nothing(panel, granularity, mode, n_threads):
     mug = small_mug(granularity=granularity)
     expected = mug.fit_transform(panel)
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        with mode():
-            assert_array_equal(mug.transform(panel), expected)
-            assert_array_equal(
-                small_mug(**mug.get_params()).fit(panel).transform(panel), expected
-            )
-            assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(n_threads), mode():
+        assert_array_equal(mug.transform(panel), expected)
+        again = small_mug(**mug.get_params()).fit_transform(panel)
+        assert_array_equal(again, expected)
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
     assert torch.is_grad_enabled()
 
 

@@ -20,7 +20,7 @@ from mug_sklearn._settings import training_plan
 from mug_sklearn.device import _is_available
 from mug_sklearn.pretraining.trainer import Trainer
 
-from .conftest import small_mug
+from .conftest import small_mug, torch_threads
 
 Y = np.repeat([0, 1], 6)
 
@@ -63,12 +63,8 @@ class TestDeterminism:
     @pytest.mark.parametrize("n_threads", [1, 2])
     def test_number_of_threads_has_no_effect(self, panel, n_threads):
         expected = small_mug(max_epochs=5).fit_transform(panel)
-        before = torch.get_num_threads()
-        torch.set_num_threads(n_threads)
-        try:
+        with torch_threads(n_threads):
             actual = small_mug(max_epochs=5).fit_transform(panel)
-        finally:
-            torch.set_num_threads(before)
         assert_array_equal(actual, expected)
 
     @pytest.mark.parametrize("random_state", [0, None])
@@ -331,6 +327,8 @@ class TestTraining:
         mug = small_mug(granularity="fine", **settings)
         assert mug.fit(panel).n_iter_ == 50
         assert mug.set_params(early_stopping=False).fit(panel).n_iter_ == 60
+        patient = {"early_stopping": True, "max_epochs": 80, "n_iter_no_change": 30}
+        assert mug.set_params(**patient).fit(panel).n_iter_ == 60
 
     @pytest.mark.parametrize(
         ("n_series", "n_steps"), [(20, 100), (1000, 100), (4000, 200), (10**6, 1000)]

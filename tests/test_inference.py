@@ -1,6 +1,8 @@
 """Batches of a fitted network, on a CPU and on an accelerator."""
 
 from dataclasses import replace
+from threading import Barrier, Lock
+from time import sleep
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH, Inference, _Batches
-from mug_sklearn._panel import Panel
+from mug_sklearn._panel import Panel, StoredSeries
 
 from .conftest import small_mug
 
@@ -38,3 +40,40 @@ def test_batches_hold_each_series_once_beside_others_of_its_length(
         assert in_batch.min() >= least_alike * in_batch.max()
         most_values, _ = CPU_BATCH if device == "cpu" else ACCELERATOR_BATCH
         assert len(rows) * in_batch.max() <= most_values
+
+
+def test_eight_channels_count_as_one(inference):
+    panel = Panel(np.ones((40, 9, 3000)))
+    batches = list(_Batches(inference, panel, np.arange(40), n_threads=1))
+    most_values, _ = CPU_BATCH
+    assert {len(rows) for rows in batches} == {most_values // (2 * 3000)}
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_batches_run_side_by_side_in_equal_shares(inference):
+    together = Barrier(3, timeout=60)
+
+    def compute(values, observed):
+        together.wait()
+        return len(values)
+
+    panel = Panel(np.ones((192, 1, 20)))
+    assert [n for _, n in inference.map_batches(compute, panel)] == [64, 64, 64]
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_threads_read_a_store_one_at_a_time(inference):
+    class Store:
+        dtype, shape, reading = np.dtype(float), (192, 1, 20), Lock()
+
+        def __getitem__(self, rows):
+            assert self.reading.acquire(blocking=False)
+            sleep(0.01)
+            self.reading.release()
+            return np.ones(self.shape)[rows]
+
+    def compute(values, observed):
+        return len(values)
+
+    panel = Panel(StoredSeries(Store()))
+    assert sum(n for _, n in inference.map_batches(compute, panel)) == 192

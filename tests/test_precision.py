@@ -28,6 +28,7 @@ def test_half_precision_gives_nearly_the_same(panel, granularity):
     mug = small_mug(precision="bfloat16", **settings).fit(panel)
     assert {p.dtype for p in mug.network_.parameters()} == {torch.float32}
     assert_allclose(mug.loss_curve_, exact.loss_curve_, rtol=2e-2, atol=2e-3)
+    assert mug.loss_curve_ != exact.loss_curve_
     assert mug.transform(panel).dtype == np.float32
 
 
@@ -46,6 +47,20 @@ def test_the_network_is_one_graph(panel, granularity):
             torch.testing.assert_close(
                 getattr(found.coarse, name), getattr(expected.coarse, name)
             )
+
+
+def test_compile_compiles(panel, monkeypatch):
+    compiled = []
+
+    def compile_nothing(network):
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    small_mug().fit(panel)
+    assert compiled == []
+    mug = small_mug(compile=True).fit(panel)
+    assert compiled == [mug.network_]
 
 
 @pytest.mark.slow

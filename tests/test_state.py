@@ -148,6 +148,13 @@ class TestGranularities:
         mug = small_mug(granularity=granularity).fit(panel)
         assert list(mug.transform_granularities(panel)) == [granularity]
 
+    def test_tokens_that_do_not_count_are_zero(self, panel):
+        panel[0, :, 10:15] = np.nan
+        tokens = small_mug().fit(panel).transform_granularities(panel)
+        assert not tokens["fine"].mask.all()
+        for one in tokens.values():
+            assert (one.tokens[~one.mask] == 0).all()
+
     def test_max_fusion_has_one_token_for_the_series(self, panel):
         mug = small_mug(fine_fusion="max").fit(panel)
         fused = mug.transform_granularities(panel)["fused"]

@@ -62,6 +62,7 @@ def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
     with mock.patch("mug_sklearn._estimator.RESERVOIR_SERIES", 2):
         mug.partial_fit(Store(array[:3]))
     assert mug.n_series_seen_ == 33
+    assert len(mug._reservoir.series) == 2
 
 
 def test_any_store_gives_what_its_array_gives(array):

@@ -1,7 +1,9 @@
 """partial_fit: training on a stream of series."""
 
+import joblib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -73,6 +75,42 @@ def test_fit_starts_over():
     assert_array_equal(mug.transform(second), small_mug().fit(first).transform(second))
 
 
+def test_a_fit_forgets_the_stream_before_it():
+    first, second, third = stream(3)
+    mug = small_mug().partial_fit(first).fit(second).partial_fit(third)
+    expected = small_mug().fit(second).partial_fit(third)
+    assert_array_equal(mug.transform(first), expected.transform(first))
+
+
+def test_the_sample_is_bounded(monkeypatch):
+    monkeypatch.setattr("mug_sklearn._estimator.RESERVOIR_SERIES", 12)
+    mug = small_mug()
+    for chunk in stream(3):
+        mug.partial_fit(chunk)
+    assert len(mug._reservoir.series) == 12
+
+
+def test_shapelets_are_chosen_anew_and_thresholds_kept():
+    first, second = stream(2)
+    mug = small_mug().partial_fit(first)
+    shapelets = mug.network_.shapelets[0].values.clone()
+    thresholds = mug.network_.bank.scales[0].thresholds.clone()
+    mug.partial_fit(second)
+    assert not torch.equal(mug.network_.shapelets[0].values, shapelets)
+    assert torch.equal(mug.network_.bank.scales[0].thresholds, thresholds)
+
+
+def test_a_call_that_fails_in_training_changes_nothing():
+    first, second = stream(2)
+    mug = small_mug().partial_fit(first)
+    before = joblib.hash(mug)
+    wild = {"learning_rate": 1e30, "max_epochs": 9, "early_stopping": False}
+    with pytest.raises(ValueError, match="diverged"):
+        mug.set_params(**wild).partial_fit(second)
+    usual = small_mug().get_params()
+    assert joblib.hash(mug.set_params(**usual)) == before
+
+
 def test_a_fit_can_be_followed_by_a_stream():
     first, second = stream(2)
     mug = small_mug().fit(first).partial_fit(second)
@@ -86,6 +124,8 @@ def test_longer_series_and_gaps_may_come_later():
     longer[0] = np.concatenate((longer[0], longer[0]), axis=1)
     longer[1][:, 5:9] = np.nan
     mug = small_mug().partial_fit(first).partial_fit(longer)
+    assert mug.n_timepoints_in_ == 30
+    mug.partial_fit(second)
     assert np.isfinite(mug.transform(longer)).all()
 
 

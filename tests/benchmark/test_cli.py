@@ -53,6 +53,18 @@ def test_it_runs_and_reports(folder, output, capsys):
     assert "| A " in report
 
 
+def test_resamples_jobs_published_figures_and_pictures_arrive(folder, output, tmp_path):
+    arguments = ["--methods", "raw", "mug-untrained", "--seeds", "1"]
+    arguments += ["--classifiers", "svc", "--resamples", "1", "--jobs", "2"]
+    assert run(folder, output, *arguments) == 0
+    assert set(load_results(output)["resample"]) == {"0", "1"}
+    published, pictures = tmp_path / "ucr.csv", tmp_path / "report"
+    published.write_text("dataset,method,accuracy,source\nA,TNC,0.5,paper\n")
+    options = ["--published", str(published), "--output", str(pictures)]
+    assert main(["benchmark", "report", str(output), *options]) == 0
+    assert "TNC (published)" in (pictures / "report.md").read_text()
+
+
 def test_bundled_sets_need_no_folder(output):
     arguments = ["--datasets", "UnitTest", "--methods", "raw"]
     assert main(["benchmark", *arguments, "--output", str(output)]) == 0

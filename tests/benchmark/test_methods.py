@@ -97,6 +97,22 @@ def test_ablations_differ_from_mug_in_what_their_name_says():
         assert sum(before[key] != after[key] for key in before) == 1, name
 
 
+@pytest.mark.parametrize("prefix", ["mug-", "mug-cross-"])
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("untrained", "max_epochs", 0),
+        ("infonce", "loss", "infonce"),
+        ("triplet", "loss", "triplet"),
+        ("concat", "fusion", "concat"),
+        ("maxpool", "fine_fusion", "max"),
+        ("no-token-retrieval", "token_retrieval_weight", 0.0),
+    ],
+)
+def test_what_the_names_of_ablations_say(prefix, name, parameter, value):
+    assert METHODS[prefix + name].make(0).get_params()[parameter] == value
+
+
 def test_the_seed_arrives():
     assert METHODS["mug"].make(3).random_state == 3
 

@@ -267,6 +267,8 @@ def test_report_tells_every_data_set_and_every_gap(write):
     assert "| raw | 3 | 0.700 | 0.700 | 1.50 |" in summary
     assert "| ed | 4 | 0.400 | 0.400 | 3.00 |" in summary
     assert "| raw | 3 | 1 / 1 / 1 | +0.000 |" in svm
+    # Four wins of four: 2 / 2**4, and by Holm twice that.
+    assert "| ed | 4 | 4 / 0 / 0 | +0.363 | 0.125 | 0.250 |" in svm
     assert "- raw: D" in section(svm, "### Missing")
     assert "TimeoutError: 600 s" in section(report, "## Failures")
     classifiers = section(report, "## mug under each classifier")

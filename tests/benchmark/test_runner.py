@@ -17,7 +17,9 @@ from mug_sklearn.benchmark import Method, load_results, run_benchmark
 from mug_sklearn.benchmark.protocol import CLASSIFIERS
 from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
 from mug_sklearn.benchmark.resampling import resample_split
-from mug_sklearn.datasets import load_dataset
+from mug_sklearn.datasets import Dataset, load_dataset
+
+from ..conftest import torch_threads
 
 SMALL = {
     "max_epochs": 1,
@@ -219,14 +221,10 @@ def test_an_interrupt_leaves_a_file_to_go_on_from(datasets, tmp_path):
 
 
 def test_a_method_that_sets_threads_sets_them_only_for_itself(datasets, tmp_path):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(2):
         methods = {"selfish": Method(selfish)}
         run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path, monkeypatch):
@@ -276,6 +274,17 @@ def test_another_file_is_left_alone(datasets, tmp_path, content):
     with pytest.raises(ValueError, match="does not hold results"):
         run(datasets, output)
     assert output.read_text() == content
+
+
+def test_resamples_keep_each_series_with_its_label():
+    # Each series is full of its own number.
+    X, y = np.arange(30.0)[:, None, None] * np.ones((1, 5)), np.array([*"abc"] * 10)
+    again = resample_split(Dataset("x", X[:18], y[:18], X[18:], y[18:]), 1)
+    train, test = (part[:, 0, 0].astype(int) for part in (again.X_train, again.X_test))
+    assert sorted([*train, *test]) == list(range(30))
+    np.testing.assert_array_equal(again.y_train, y[train])
+    np.testing.assert_array_equal(again.y_test, y[test])
+    assert np.unique(again.y_train, return_counts=True)[1].tolist() == [6, 6, 6]
 
 
 def test_resamples_keep_sizes_and_classes():

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from mug_sklearn.benchmark import Method, load_results, run_benchmark
 from mug_sklearn.distributed import transform
 
-from ..conftest import small_mug
+from ..conftest import small_mug, torch_threads
 
 
 @pytest.fixture(scope="module")
@@ -195,16 +195,12 @@ def test_whole_numbers(table_mug):
 
 
 def test_a_block_takes_one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(2):
         embedding = transform(
             FunctionTransformer(count_threads), da.zeros((4, 30), chunks=(2, 30))
         )
         assert (sequential(embedding) == 1).all()
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_unfitted(many):

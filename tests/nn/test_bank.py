@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mug_sklearn.nn import bank as bank_module
 from mug_sklearn.nn.bank import (
     GROUP_SIZE,
     PATTERN_LENGTH,
@@ -88,6 +89,43 @@ def test_features_are_their_definition(share, dilation, way):
             scale, values[series, 0].numpy(), observed[series, 0].numpy()
         )
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+def test_half_of_the_scales_look_at_differences():
+    bank = make_bank()
+    series = gappy(2, 1, 40, 0.8)
+    widths = [3 * scale.thresholds.numel() for scale in bank.scales]
+    parts = bank(*series).split(widths, dim=1)
+    assert [scale.differenced for scale in bank.scales] == [False] * 3 + [True] * 3
+    for scale, part in zip(bank.scales, parts, strict=True):
+        seen = first_differences(*series) if scale.differenced else series
+        expected = scale.features_by_loops(seen).flatten(1)
+        torch.testing.assert_close(part, expected)
+
+
+def test_patterns_are_centred_and_of_unit_norm():
+    for scale in make_bank(3, 40, 16).scales:
+        assert scale.patterns.mean(dim=-1).abs().max() < 1e-6
+        norms = scale.patterns.norm(dim=-1)
+        torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+@pytest.mark.parametrize(
+    ("channels", "asked", "number"),
+    [(1, 13, 16), (1, 70, 72), (2, 13, 16), (3, 70, 128), (3, 128, 128)],
+)
+def test_patterns_are_in_full_groups_for_each_mix(channels, asked, number):
+    for scale in make_bank(channels, 40, asked).scales:
+        assert scale.thresholds.numel() == number
+
+
+def test_tensors_in_many_runs_and_chunks(monkeypatch):
+    monkeypatch.setattr(bank_module, "SHORTEST_RUN", 16)
+    monkeypatch.setattr(bank_module, "CPU_RESPONSES", 1)
+    values, observed = gappy(3, 11, 70, 0.7)
+    for scale in make_bank(11, 70, 128).scales:
+        ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -93,6 +93,8 @@ def test_batch_norm_uses_running_statistics_in_evaluation(batch):
     layer(2 * tokens, mask)
     mean = tokens[mask].mean(dim=0)
     torch.testing.assert_close(layer.running_mean, 1.5 * mean)
+    variance = tokens[mask].var(dim=0, correction=0)
+    torch.testing.assert_close(layer.running_variance, 2.5 * variance)
     layer.eval()
     alone, together = layer(tokens[:1], mask[:1]), layer(tokens, mask)[:1]
     torch.testing.assert_close(alone, together)

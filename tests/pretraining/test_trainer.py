@@ -15,6 +15,7 @@ from mug_sklearn.pretraining.objectives import (
     token_retrieval_loss,
 )
 from mug_sklearn.pretraining.trainer import (
+    GRADIENT_CLIP,
     SEGMENT_CLUSTERS,
     Trainer,
     TrainingPlan,
@@ -120,6 +121,36 @@ def test_learning_rate_warms_up_and_decays():
     assert (np.diff(factors[:10]) > 0).all()
     assert (np.diff(factors[10:]) < 0).all()
     assert factors[-1] < 1e-3
+
+
+def test_steps_take_the_schedules_rate_clipped_gradients_and_two_views(monkeypatch):
+    trainer, _ = make_trainer(learning_rate=0.02)
+    rates, norms, seen, loss_terms = [], [], [], trainer.loss_terms
+
+    def step(rate):
+        rates.append(rate)
+        gradients = [p.grad.flatten() for p in trainer.optimizer.parameters]
+        norms.append(torch.cat(gradients).norm().item())
+
+    def large_terms(views, rng):
+        seen.append(views.values)
+        return {name: 1e4 * term for name, term in loss_terms(views, rng).items()}
+
+    monkeypatch.setattr(trainer.optimizer, "step", step)
+    monkeypatch.setattr(trainer, "loss_terms", large_terms)
+    run(trainer)
+    expected = [0.02 * learning_rate_factor(step, 12) for step in range(12)]
+    assert rates == pytest.approx(expected)
+    assert norms == pytest.approx([GRADIENT_CLIP] * 12, rel=1e-4)
+    for views in seen:
+        first, second = views.chunk(2)
+        assert not (first == second).all()
+
+
+def test_the_window_of_the_early_stop_is_in_epochs():
+    trainer, _ = make_trainer(n_iter_no_change=20)
+    assert trainer.plan.steps_per_epoch == 2
+    assert trainer.plan.stop_window == 40
 
 
 @pytest.mark.parametrize(
