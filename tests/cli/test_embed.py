@@ -15,6 +15,8 @@ from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
 from mug_sklearn.cli.files import write_embedding
 
+from ..conftest import small_mug
+
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/dev and /proc")
 QUICK = ["--max-epochs", "0", "--quiet"]
 
@@ -284,8 +286,8 @@ class TestRefused:
         (tmp_path / "bad.model").write_text("no model")
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_parquet("named.parquet")
         (tmp_path / "folder.npz").mkdir()
-        MUGTransformer(max_epochs=0, random_state=0).fit(panel).save("model")
-        MUGTransformer(max_epochs=0, random_state=0).fit(table).save("model.npy")
+        small_mug(max_epochs=0).fit(panel).save("model")
+        small_mug(max_epochs=0).fit(table).save("model.npy")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
