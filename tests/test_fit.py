@@ -317,6 +317,10 @@ class TestTraining:
         with pytest.raises(ValueError, match="training series are not finite"):
             mug.set_params(max_epochs=0).fit(panel)
 
+    def test_the_readout_is_fitted_on_so_many_series_at_most(self, panel, monkeypatch):
+        monkeypatch.setattr("mug_sklearn._fitting.READOUT_SERIES", 5)
+        assert small_mug().fit_transform(panel).shape == (12, 4)
+
     def test_untrained(self, panel):
         mug = small_mug(max_epochs=0).fit(panel)
         assert (mug.n_iter_, mug.history_, mug.loss_curve_) == (0, [], [])

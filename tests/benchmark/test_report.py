@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from mug_sklearn.benchmark.report import (
     WinDrawLoss,
@@ -404,6 +405,15 @@ def test_pictures_of_nothing_are_errors(tmp_path):
         draw_scatter_grid(pd.DataFrame({"a": [0.5]}), tmp_path / "a", reference="a")
     with pytest.raises(ValueError, match="no method has both"):
         draw_time_accuracy(pd.Series({"a": 1.0}), pd.Series({"b": 1.0}), tmp_path / "b")
+
+
+def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    table = pd.DataFrame({"mug": [0.9, 0.8], "ed": [0.7, 0.6]}, index=["A", "B"])
+    draw_scatter_grid(table, tmp_path / "scatter.png", reference="mug")
+    points = kept[0].axes[0].collections[0].get_offsets()
+    np.testing.assert_allclose(points, [[0.7, 0.9], [0.6, 0.8]])
 
 
 def test_crowded_labels_do_not_overlap(tmp_path, monkeypatch):
