@@ -210,7 +210,6 @@ def _code(source: str, parameters: dict[str, Any]) -> str:
     return f"""\
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
-from sklearn.utils.multiclass import check_classification_targets
 from mug_sklearn import MUGTransformer
 from mug_sklearn.datasets import load_dataset
 
