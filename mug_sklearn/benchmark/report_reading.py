@@ -27,8 +27,7 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
 
     Of several rows with the same data set, resample, method, seed and classifier the
     last that succeeded counts, or the last if none did. A last line that was cut off
-    while being written is left out. Accuracies, written with six decimals, are taken
-    back to the shares of test series that they are, so that equal ones are equal.
+    while being written is left out.
 
     Parameters
     ----------
@@ -75,7 +74,6 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     order = failed.sort_values(ascending=False, kind="stable").index
     results = results.loc[order].drop_duplicates(KEY, keep="last").sort_index()
     results.loc[results["error"] != "", ["accuracy", "balanced_accuracy"]] = np.nan
-    results["accuracy"] = _shares(results["accuracy"], results["n_test"])
     return results.reset_index(drop=True)
 
 
@@ -127,12 +125,6 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
             f"{row['dataset']!r}; accepted are shares, from 0 to 1."
         )
     return published
-
-
-def _shares(accuracies: pd.Series, n_test: pd.Series) -> pd.Series:
-    """Shares of so many series, where the accuracies are such but for rounding."""
-    shares = (accuracies * n_test).round() / n_test
-    return accuracies.where(~((shares - accuracies).abs() < 1e-6), shares)
 
 
 def as_paths(paths: PathLikes) -> list[Path]:

@@ -40,16 +40,11 @@ class WinDrawLoss(NamedTuple):
 def classifiers_of(results: pd.DataFrame) -> list[str]:
     """Classifiers that have a table, in order of appearance.
 
-    ``1nn`` has one of its own only if an embedding was classified by it, or if there is
-    nothing else: methods that know no other classifier belong to every table.
+    ``1nn`` has one of its own only if there is nothing else: methods that classify by
+    themselves belong to every table.
     """
-    is_one_nn = results["classifier"] == ONE_NN
-    others = results.loc[~is_one_nn, "classifier"].unique().tolist()
-    with_others = set(results.loc[~is_one_nn, "method"])
-    by_one_nn = set(results.loc[is_one_nn, "method"])
-    if by_one_nn and (not others or by_one_nn & with_others):
-        others.append(ONE_NN)
-    return others
+    others = [name for name in results["classifier"].unique() if name != ONE_NN]
+    return others or [ONE_NN]
 
 
 def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -59,16 +54,13 @@ def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
         raise ValueError(
             f"classifier is {classifier!r}; the results have {listed(accepted)}."
         )
-    is_one_nn = results["classifier"] == ONE_NN
-    with_others = results.loc[~is_one_nn, "method"].unique()
-    only_one_nn = is_one_nn & ~results["method"].isin(with_others)
-    return results[(results["classifier"] == classifier) | only_one_nn]
+    return results[results["classifier"].isin([classifier, ONE_NN])]
 
 
 def accuracy_table(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
     """Mean accuracy of every method on every data set, with one classifier.
 
-    Methods whose only classifier is ``1nn`` take part in every classifier's table.
+    Methods that classify by themselves take part in every classifier's table.
 
     Parameters
     ----------

@@ -86,7 +86,20 @@ def test_accuracy_is_the_pipelines(datasets, tmp_path):
         model = make_pipeline(small(1), SVC()).fit(data.X_train, data.y_train)
         expected = model.score(data.X_test, data.y_test)
         accuracy = results.loc[(str(resample), "1"), "accuracy"]
-        assert accuracy == pytest.approx(expected, abs=1e-6)
+        assert accuracy == expected
+
+
+def test_accuracies_are_whole_counts_of_series(tmp_path):
+    # Rounded ones would add up to other means where the counts are equal.
+    rng = np.random.default_rng(0)
+    parts = {"train": 20, "test": 7}
+    arrays = {f"X_{part}": rng.normal(size=(n, 30)) for part, n in parts.items()}
+    arrays |= {f"y_{part}": np.arange(n) % 2 for part, n in parts.items()}
+    np.savez(tmp_path / "x.npz", **arrays)
+    run({"x": tmp_path / "x.npz"}, tmp_path / "r.csv", ["raw"])
+    right = 7 * load_results(tmp_path / "r.csv")["accuracy"].item()
+    assert 0 < right < 7
+    assert right == pytest.approx(round(right), abs=1e-12)
 
 
 def test_a_rerun_does_only_what_is_left(datasets, tmp_path):
