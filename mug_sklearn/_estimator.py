@@ -955,9 +955,7 @@ class MUGTransformer(
             "ensure_all_finite": "allow-nan",
             "dtype": [np.float64, np.float32],
         }
-        is_nested = isinstance(X, list | tuple)
-        is_table = (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
-        if reset or (is_table and self._fitted_on_table):
+        if reset or (self._fitted_on_table and _has_two_dimensions(X)):
             try:
                 array = validate_data(self, X, reset=reset, **settings)
             except ValueError as error:
@@ -1035,6 +1033,13 @@ def warn_of_unobserved(panel: Panel) -> None:
                 f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
                 f"value (only NaN): {shown}{more}. They are treated as unobserved."
             )
+
+
+def _has_two_dimensions(X: Any) -> bool:
+    """Whether an array-like is a table, as is what does not say."""
+    # Not numpy's function alone, which not every array-like lets itself be given to.
+    is_nested = isinstance(X, list | tuple)
+    return (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
 
 
 def _warn_of_single_timepoints(panel: Panel) -> None:

@@ -65,6 +65,19 @@ class Interruption:
         pass
 
 
+@pytest.fixture
+def memory_for_four(monkeypatch):
+    """Training has memory for batches of four series at most."""
+    run = Trainer.run
+
+    def greedy(trainer, n_steps):
+        if trainer.plan.batch_size > 4:
+            raise MemoryError
+        return run(trainer, n_steps)
+
+    monkeypatch.setattr(Trainer, "run", greedy)
+
+
 def interrupted(mug, X, folder, after, every=1):
     """The last checkpoint of a fit that was interrupted."""
     mug = clone(mug).set_callbacks(Checkpoint(folder, every), Interruption(after))
@@ -124,15 +137,8 @@ class TestEpochs:
         small_mug(max_epochs=0).set_callbacks(recorder).fit(panel)
         assert recorder.calls == ["setup", "begin fit 0", "end fit 0", "teardown"]
 
-    def test_repeated_in_smaller_batches(self, panel, monkeypatch):
-        run = Trainer.run
-
-        def greedy(trainer, n_steps):
-            if trainer.plan.batch_size > 4:
-                raise MemoryError
-            return run(trainer, n_steps)
-
-        monkeypatch.setattr(Trainer, "run", greedy)
+    @pytest.mark.usefixtures("memory_for_four")
+    def test_repeated_in_smaller_batches(self, panel):
         recorder = Recorder()
         mug = small_mug(max_epochs=3).set_callbacks(recorder)
         with pytest.warns(UserWarning, match="does not suffice for 8 series"):
@@ -282,17 +288,8 @@ class TestCheckpoint:
         assert resumed.n_series_seen_ == 12
         assert_array_equal(resumed.transform(panel), whole.transform(panel))
 
-    def test_resuming_where_batches_were_made_smaller(
-        self, panel, tmp_path, monkeypatch
-    ):
-        run = Trainer.run
-
-        def greedy(trainer, n_steps):
-            if trainer.plan.batch_size > 4:
-                raise MemoryError
-            return run(trainer, n_steps)
-
-        monkeypatch.setattr(Trainer, "run", greedy)
+    @pytest.mark.usefixtures("memory_for_four")
+    def test_resuming_where_batches_were_made_smaller(self, panel, tmp_path):
         mug = small_mug(max_epochs=4)
         with pytest.warns(UserWarning, match="does not suffice"):
             path = interrupted(mug, panel, tmp_path, after=2)

@@ -125,7 +125,7 @@ def test_what_is_no_file_is_not_replaced(panel, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_new_file_has_the_usual_permissions_and_one_replaced_its_own(panel, path):
-    mug = MUGTransformer(max_epochs=0, random_state=0).fit(panel)
+    mug = small_mug(max_epochs=0).fit(panel)
     usual = path.with_name("usual")
     usual.touch()
     mug.save(path)

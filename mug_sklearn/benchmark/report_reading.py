@@ -69,10 +69,9 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
         raise ValueError(f"{path} has a header, but holds no run.")
     unexplained = results["accuracy"].isna() & (results["error"] == "")
     results.loc[unexplained, "error"] = "neither an accuracy nor an error was recorded"
-    failed = results["error"] != ""
     # Successes last: a run that has succeeded is never tried again.
-    order = failed.sort_values(ascending=False, kind="stable").index
-    results = results.loc[order].drop_duplicates(KEY, keep="last").sort_index()
+    results = results.sort_values("error", key=lambda error: error == "", kind="stable")
+    results = results.drop_duplicates(KEY, keep="last").sort_index()
     results.loc[results["error"] != "", ["accuracy", "balanced_accuracy"]] = np.nan
     return results.reset_index(drop=True)
 
