@@ -103,6 +103,7 @@ class Course:
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
+                trainer.optimizer.zero_grad()  # the network is kept, they need not be
                 return trainer
             except _OutOfMemory as shortage:
                 # Processes that train together must agree on the batch; what was

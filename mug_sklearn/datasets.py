@@ -257,6 +257,7 @@ def _load_ts_pair(folder: Path, name: str) -> Dataset:
     if missing:
         raise ValueError(f"{folder} lacks {' and '.join(missing)}")
     (X_train, y_train), (X_test, y_test) = map(_read_ts, files)
+    _require_same_channels(X_train, X_test, folder)
     return Dataset(name, X_train, y_train, X_test, y_test)
 
 
@@ -295,13 +296,17 @@ def _load_npz(path: Path) -> Dataset:
                 f"y_{part} in {path} has shape {y.shape}; expected one label for each "
                 f"of the {len(X)} series in X_{part}"
             )
-    n_channels = [arrays[key].shape[1] for key in ("X_train", "X_test")]
-    if n_channels[0] != n_channels[1]:
-        raise ValueError(
-            f"X_train and X_test in {path} have {n_channels[0]} and {n_channels[1]} "
-            "channels; expected the same number"
-        )
+    _require_same_channels(arrays["X_train"], arrays["X_test"], path)
     return Dataset(path.stem, **arrays)
+
+
+def _require_same_channels(X_train: Series, X_test: Series, where: Path) -> None:
+    train, test = X_train[0].shape[0], X_test[0].shape[0]
+    if train != test:
+        raise ValueError(
+            f"X_train and X_test in {where} have {train} and {test} channels; expected "
+            "the same number"
+        )
 
 
 def _as_series(X: NDArray, where: str) -> NDArray[np.floating]:

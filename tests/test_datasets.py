@@ -170,6 +170,13 @@ def test_ts_pair_by_folder_and_by_file(tmp_path):
         assert list(data.y_test) == ["b"]
 
 
+def test_ts_pair_of_other_channels(tmp_path):
+    write_ts(tmp_path / "Pair_TRAIN.ts", [np.ones((2, 3))], ["a"])
+    write_ts(tmp_path / "Pair_TEST.ts", [np.ones((3, 3))], ["a"])
+    with pytest.raises(ValueError, match="have 2 and 3 channels; expected the same"):
+        load_dataset(tmp_path / "Pair_TRAIN.ts")
+
+
 def test_missing_values_in_ts_are_nan(tmp_path):
     for part in ("TRAIN", "TEST"):
         write_ts(tmp_path / f"Gap_{part}.ts", [[[1, "?", 3]]], ["a"])

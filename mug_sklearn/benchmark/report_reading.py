@@ -13,7 +13,7 @@ PathLikes: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 KEY = ["dataset", "resample", "method", "seed", "classifier"]
 # In the column of the classifier, of a method that classifies by itself.
-ONE_NN = "1nn"
+OWN = "own"
 _NUMBERS = [
     *("accuracy", "balanced_accuracy", "fit_seconds", "transform_seconds"),
     *("classifier_seconds", "embedding_width", "peak_memory_mb", "n_train", "n_test"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from .report_reading import ONE_NN, PathLikes, as_paths, listed, load_published
+from .report_reading import OWN, PathLikes, as_paths, listed, load_published
 
 # The usual peers of unsupervised representations. A file may hold dozens of methods,
 # and ranks among all of them would leave hardly a data set that every one has.
@@ -40,11 +40,11 @@ class WinDrawLoss(NamedTuple):
 def classifiers_of(results: pd.DataFrame) -> list[str]:
     """Classifiers that have a table, in order of appearance.
 
-    ``1nn`` has one of its own only if there is nothing else: methods that classify by
-    themselves belong to every table.
+    ``own`` is one only if there is nothing else: methods that classify by themselves
+    belong to every table.
     """
-    others = [name for name in results["classifier"].unique() if name != ONE_NN]
-    return others or [ONE_NN]
+    others = [name for name in results["classifier"].unique() if name != OWN]
+    return others or [OWN]
 
 
 def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
         raise ValueError(
             f"classifier is {classifier!r}; the results have {listed(accepted)}."
         )
-    return results[results["classifier"].isin([classifier, ONE_NN])]
+    return results[results["classifier"].isin([classifier, OWN])]
 
 
 def accuracy_table(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def accuracy_table(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
     >>> import pandas as pd
     >>> from mug_sklearn.benchmark.report import accuracy_table
     >>> results = pd.DataFrame({"dataset": "A", "method": ["mug", "mug", "ed"]})
-    >>> results["classifier"] = ["svm", "svm", "1nn"]
+    >>> results["classifier"] = ["svm", "svm", "own"]
     >>> results["accuracy"] = [0.8, 0.6, 0.5]
     >>> accuracy_table(results, "svm").round(2).to_dict("list")
     {'mug': [0.7], 'ed': [0.5]}

@@ -27,7 +27,7 @@ from ..datasets import Dataset, Series, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
-from .report_reading import KEY, ONE_NN, RESULT_COLUMNS
+from .report_reading import KEY, OWN, RESULT_COLUMNS
 from .resampling import resample_split
 
 # One failure stops nothing else: not even that of a method that ends the interpreter.
@@ -187,7 +187,7 @@ def _undone(
     for unit in units:
         wanted = classifiers
         if methods[unit.method].is_classifier:
-            wanted = (ONE_NN,)
+            wanted = (OWN,)
         key = (unit.dataset, str(unit.resample), unit.method, str(unit.seed))
         left = tuple(name for name in wanted if (*key, name) not in done)
         if left:
@@ -290,7 +290,7 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
         fitted = time.perf_counter()
         predicted = estimator.predict(data.X_test)
         yield {
-            "classifier": ONE_NN,
+            "classifier": OWN,
             "fit_seconds": round(fitted - start, 4),
             "classifier_seconds": round(time.perf_counter() - fitted, 4),
             **_scores(data.y_test, predicted),

@@ -87,7 +87,7 @@ RUNS = [
     *(run(d, "mug", 0.6, classifier="logistic") for d in "ABCD"),
     *(run(d, "raw", a, "") for d, a in zip("ABC", (0.6, 0.7, 0.8), strict=True)),
     failure("D", "raw", seed=""),
-    *(run(d, "ed", 0.4, "", "1nn", embedding_width="") for d in "ABCD"),
+    *(run(d, "ed", 0.4, "", "own", embedding_width="") for d in "ABCD"),
 ]
 
 
@@ -107,9 +107,9 @@ def test_one_nn_methods_are_in_every_table(write):
 
 
 def test_one_nn_has_a_table_where_there_is_nothing_else(write):
-    results = load_results(write([run("A", "ed", 0.5, "", "1nn")]))
-    assert classifiers_of(results) == ["1nn"]
-    assert accuracy_table(results, "1nn").loc["A"].tolist() == [0.5]
+    results = load_results(write([run("A", "ed", 0.5, "", "own")]))
+    assert classifiers_of(results) == ["own"]
+    assert accuracy_table(results, "own").loc["A"].tolist() == [0.5]
 
 
 def test_unknown_classifier_is_named(write):
