@@ -32,7 +32,7 @@ _SAID_AS = {
 
 def check_combinations(settings: Any) -> None:
     """Refuse combinations that single constraints cannot see."""
-    if settings.d_model % settings.n_heads:
+    if settings.granularity != "coarse" and settings.d_model % settings.n_heads:
         raise ValueError(
             f"d_model={settings.d_model} is no multiple of n_heads={settings.n_heads}; "
             "each head takes an equal share of d_model."
@@ -80,24 +80,32 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
             f"patch_length={patch_length} is longer than the longest training "
             f"series, which has {n_timepoints} timepoints."
         )
+    # What an encoder that does not exist would have makes no networks differ.
     config = MUGConfig(
         granularity=settings.granularity,
         n_channels=n_channels,
         n_timepoints=n_timepoints,
         patch_length=patch_length,
-        segment_scales=tuple(
-            segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
-            for length in _segment_timepoints(settings, n_timepoints)
-        ),
-        n_shapelets=settings.n_shapelets,
-        n_random_shapelets=settings.n_random_shapelets,
         d_model=settings.d_model,
-        n_heads=settings.n_heads,
-        n_layers=settings.n_layers,
-        fine_fusion=settings.fine_fusion,
-        fusion=settings.fusion,
     )
-    return replace(config, segment_depth=_segment_depth(config.n_patches))
+    if config.has_fine:
+        config = replace(config, n_heads=settings.n_heads, n_layers=settings.n_layers)
+    if config.has_coarse:
+        config = replace(
+            config,
+            segment_scales=tuple(
+                segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
+                for length in _segment_timepoints(settings, n_timepoints)
+            ),
+            n_shapelets=settings.n_shapelets,
+            n_random_shapelets=settings.n_random_shapelets,
+            segment_depth=_segment_depth(config.n_patches),
+        )
+    if config.has_fine and config.has_coarse:
+        config = replace(
+            config, fine_fusion=settings.fine_fusion, fusion=settings.fusion
+        )
+    return config
 
 
 def changed_parameters(config: MUGConfig, before: MUGConfig) -> str:

@@ -7,6 +7,7 @@ are masked; a partly observed segment counts if at least half of it is observed.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -108,19 +109,30 @@ def cut_segments(
 def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     """Which segments count, (n, C, T) -> (n, S).
 
-    Those of which at least half the points are observed in some channel. That depends
-    on the series alone, not on the batch.
+    Those of which at least half the points are observed in some channel, or else those
+    of which most are. That depends on the series alone, not on the batch.
     """
     present = observed_patches(observed, scale.pooling)  # (n, points)
-    share = _slide(present, scale).sum(dim=-1)
-    return require_one_token(2 * share >= scale.width)
+    n_present = _slide(present, scale).sum(dim=-1)
+    # What is padding in this batch may be none in another one.
+    point = torch.arange(1, present.shape[1] + 1, device=present.device)
+    n_points = (present * point).amax(dim=1, keepdim=True)
+    start = scale.stride * torch.arange(n_present.shape[1], device=present.device)
+    n_present = n_present * (start <= _last_start(n_points, scale).clamp(min=0))
+    best = n_present.amax(dim=1, keepdim=True)
+    counts = (2 * n_present >= torch.clamp(2 * best, max=scale.width)) & (best > 0)
+    return require_one_token(counts)
+
+
+def _last_start(n_points: Any, scale: SegmentScale) -> Any:
+    """A window that starts later cannot have half of its points inside the series."""
+    return n_points - -(-scale.width // 2)
 
 
 def _slide(points: Tensor, scale: SegmentScale) -> Tensor:
     """Windows over the last dimension: (..., points) -> (..., S, width)."""
     n_points = points.shape[-1]
-    # A window that starts later cannot have half of its points inside the series.
-    last_start = max(0, n_points - -(-scale.width // 2))
+    last_start = max(0, _last_start(n_points, scale))
     reach = last_start // scale.stride * scale.stride + scale.width
     padded = F.pad(points, (0, max(0, reach - n_points)))
     return padded.unfold(-1, scale.width, scale.stride)

@@ -2,8 +2,10 @@
 
 Zerveas et al., "A Transformer-based Framework for Multivariate Time Series
 Representation Learning", KDD 2021. Ours: patches for long series, an
-observed-indicator beside every value so that nothing is imputed, and no dropout (the
-masked spans and the augmented views regularise, and a step then draws no randomness).
+observed-indicator beside every value so that nothing is imputed, no dropout (the masked
+spans and the augmented views regularise, and a step then draws no randomness), and
+positional encodings that begin as sinusoids: TST's small random ones need hundreds of
+epochs before they tell where a token is.
 """
 
 import math
@@ -36,6 +38,21 @@ class TransformerLayer(nn.Module):
         attended = tokens + self.attention(tokens, tokens, mask)
         tokens = self.attention_norm(attended, mask)
         return self.feedforward_norm(tokens + self.feedforward(tokens), mask)
+
+
+def sinusoidal_positions(n_positions: int, d_model: int) -> Tensor:
+    """Waves of lengths from 2 pi to 10,000 times that, (n_positions, d_model).
+
+    References
+    ----------
+    Vaswani et al., "Attention Is All You Need", NeurIPS 2017, section 3.5.
+    """
+    place, feature = (
+        torch.arange(n, dtype=torch.float64, device="cpu")
+        for n in (n_positions, d_model)
+    )
+    angle = place[:, None] * 1e4 ** (-2 * (feature // 2) / d_model)
+    return torch.where(feature % 2 == 0, angle.sin(), angle.cos())
 
 
 class FineEncoder(nn.Module):

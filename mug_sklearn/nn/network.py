@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .bank import DilatedShapelets, ShapeletBank
 from .coarse import CoarseEncoder, Segments, SegmentScale, ShapeletTransform
-from .fine import FineEncoder
+from .fine import FineEncoder, sinusoidal_positions
 from .fusion import (
     AttentionFusion,
     ConcatenationFusion,
@@ -35,14 +35,14 @@ class MUGConfig:
         Of the training panel; the longest series counts.
     patch_length : int
         Timepoints in one fine token.
+    d_model, n_heads, n_layers : int
+        Size of the transformers.
     segment_scales : tuple of SegmentScale
         How segments of each length are cut.
     n_shapelets : int
         Discovered shapelets over all segment lengths.
     n_random_shapelets : int
         Random dilated shapelets for each dilation; 0 for none.
-    d_model, n_heads, n_layers : int
-        Size of the transformers.
     fine_fusion : {"attention", "max"}
     fusion : {"cross_attention", "concat"}
     segment_depth, segment_width, segment_features : int
@@ -53,14 +53,14 @@ class MUGConfig:
     n_channels: int
     n_timepoints: int
     patch_length: int
-    segment_scales: tuple[SegmentScale, ...]
-    n_shapelets: int
-    n_random_shapelets: int
     d_model: int
-    n_heads: int
-    n_layers: int
-    fine_fusion: str
-    fusion: str
+    n_heads: int = 1
+    n_layers: int = 0
+    segment_scales: tuple[SegmentScale, ...] = ()
+    n_shapelets: int = 0
+    n_random_shapelets: int = 0
+    fine_fusion: str = "attention"
+    fusion: str = "cross_attention"
     segment_depth: int = 3
     segment_width: int = 64
     segment_features: int = 320
@@ -279,7 +279,7 @@ def initialise(network: MUGNetwork, generator: torch.Generator) -> None:
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         elif isinstance(module, FineEncoder):
-            nn.init.uniform_(module.position, -0.02, 0.02, generator=generator)
+            module.position.copy_(sinusoidal_positions(*module.position.shape))
         elif isinstance(module, DilatedShapelets):
             module.draw(generator)
         elif isinstance(module, nn.LayerNorm | MaskedBatchNorm):

@@ -22,9 +22,6 @@ from .ranking import segment_means, spearman_correlation
 INFONCE_TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.5
 RANK_REGULARIZATION = 0.1
-# Segments from which distances are taken of those alone that a loss compares, some
-# hundreds, since those of all pairs cost more than all else of a large batch.
-MANY_SEGMENTS = 1024
 
 
 def spearman_bce_loss(
@@ -232,21 +229,6 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
     return squared.sum() / hidden.sum().clamp(min=1)
 
 
-def mean_square_distances(points: Tensor) -> Tensor:
-    """Mean squared difference over the dimensions between all pairs: (n, d) -> (n, n).
-
-    Examples
-    --------
-    >>> import torch
-    >>> mean_square_distances(torch.tensor([[0.0, 0.0], [1.0, 3.0]]))
-    tensor([[0., 5.],
-            [5., 0.]])
-    """
-    square = points.square().mean(dim=1)
-    product = points @ points.T / points.shape[1]
-    return (square[:, None] + square - 2 * product).clamp(min=0)
-
-
 @dataclass(frozen=True)
 class ClusterTriplet:
     """One cluster's anchor and what it is compared with, as rows of the embeddings.
@@ -264,20 +246,8 @@ class ClusterTriplet:
     positives: np.ndarray
     negatives: list[np.ndarray]
 
-    def rows(self) -> np.ndarray:
-        """All that are compared."""
-        return np.concatenate([[self.anchor], self.positives, *self.negatives])
 
-    def renumbered(self, chosen: np.ndarray) -> "ClusterTriplet":
-        """The same among chosen rows of the embeddings, which ascend."""
-        return ClusterTriplet(
-            int(np.searchsorted(chosen, self.anchor)),
-            np.searchsorted(chosen, self.positives),
-            [np.searchsorted(chosen, group) for group in self.negatives],
-        )
-
-
-def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> Tensor:
+def cluster_triplet_loss(embeddings: Tensor, triplets: list[ClusterTriplet]) -> Tensor:
     """ShapeNet's cluster-wise triplet loss, averaged over the clusters.
 
     ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, with
@@ -287,8 +257,7 @@ def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> T
 
     Parameters
     ----------
-    distances : Tensor of shape (n, n)
-        Between all embeddings, from `mean_square_distances`.
+    embeddings : Tensor of shape (n, d)
     triplets : list of ClusterTriplet
         At least one.
 
@@ -301,9 +270,8 @@ def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> T
     Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
-    values = distances.detach().cpu().numpy()
-    # Pairs of rows, and how many make each of a cluster's four means. Taken out all at
-    # once, as the gradient of each choice is as large as the matrix.
+    values = embeddings.detach().cpu().numpy()
+    # Pairs of rows, and how many make each of a cluster's four means.
     pairs: list[tuple[int, int]] = []
     sizes: list[int] = []
     for triplet in triplets:
@@ -312,16 +280,16 @@ def cluster_triplet_loss(distances: Tensor, triplets: list[ClusterTriplet]) -> T
         pairs += [_farthest_pair(values, group) for group in groups]
         n_negatives = sum(map(len, triplet.negatives))
         sizes += [len(triplet.positives), n_negatives, 1, len(triplet.negatives)]
-    rows, columns = torch.from_numpy(np.array(pairs).T).to(distances.device)
-    means = segment_means(
-        distances[rows, columns], torch.tensor(sizes, device=distances.device)
-    )
+    device = embeddings.device
+    first, second = embeddings[torch.from_numpy(np.array(pairs).T).to(device)]
+    distances = (first - second).square().mean(dim=1)
+    means = segment_means(distances, torch.tensor(sizes, device=device))
     near, far, spread, other_spreads = means.unflatten(0, (-1, 4)).unbind(1)
     return (near.log1p() - far.log1p() + spread + other_spreads).mean()
 
 
-def _farthest_pair(distances: np.ndarray, members: np.ndarray) -> tuple[int, int]:
-    among = distances[members[:, None], members]
+def _farthest_pair(points: np.ndarray, members: np.ndarray) -> tuple[int, int]:
+    among = np.square(points[members][:, None] - points[members]).sum(axis=2)
     row, column = divmod(int(among.argmax()), len(members))
     return int(members[row]), int(members[column])
 
@@ -363,11 +331,7 @@ def segment_cluster_loss(
         triplets.append(ClusterTriplet(int(members[0]), positives, negatives))
     if not triplets:
         return embeddings.sum() * 0.0
-    if len(embeddings) > MANY_SEGMENTS:
-        compared = np.unique(np.concatenate([t.rows() for t in triplets]))
-        triplets = [t.renumbered(compared) for t in triplets]
-        embeddings = embeddings[torch.from_numpy(compared).to(embeddings.device)]
-    return cluster_triplet_loss(mean_square_distances(embeddings), triplets)
+    return cluster_triplet_loss(embeddings, triplets)
 
 
 def _nearest_first(

@@ -87,11 +87,21 @@ def geometric_mask(
     return decisions.cummax(dim=-1).values.bitwise_and_(1).bool()
 
 
-def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) -> Tensor:
+def crop_mask(
+    starts: Tensor, lengths: Tensor, n_timepoints: int, generator: torch.Generator
+) -> Tensor:
     """One random window of each series, as a mask over its timepoints.
 
-    The window keeps between 60 % and all of the series' own length. Cropping by mask
-    keeps tensor shapes fixed, so that no convolution is planned anew.
+    The window keeps between 60 % and all of what lies between the first and the last
+    observed timepoint, rounded up to whole timepoints. Cropping by mask keeps tensor
+    shapes fixed, so that no convolution is planned anew.
+
+    Parameters
+    ----------
+    starts, lengths : int Tensor of shape (n,)
+        First observed timepoint of each series, and the one after its last.
+    n_timepoints : int
+    generator : torch.Generator
 
     Returns
     -------
@@ -101,8 +111,8 @@ def crop_mask(lengths: Tensor, n_timepoints: int, generator: torch.Generator) ->
     device = generator.device
     draw, place = (torch.rand(len(lengths), **drawn_by(generator)) for _ in range(2))
     keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * draw
-    width = (keep * lengths).ceil()
-    start = (place * (lengths - width + 1)).floor()
+    width = (keep * (lengths - starts)).ceil()
+    start = starts + (place * (lengths - starts - width + 1)).floor()
     time = torch.arange(n_timepoints, device=device)
     inside = (time >= start[:, None]) & (time < (start + width)[:, None])
     return inside[:, None, :]
@@ -130,6 +140,7 @@ def augmented_view(
     scaling = torch.randn((n, channels, 1), **drawn_by(generator))
     noise = torch.randn(values.shape, **drawn_by(generator))
     scale, jitter = 1.0 + SCALING * scaling, JITTER * noise
-    kept = observed & crop_mask(lengths, length, generator)
+    starts = observed.any(dim=1).int().argmax(dim=-1)
+    kept = observed & crop_mask(starts, lengths, length, generator)
     hidden = kept & geometric_mask((n, channels, length), generator)
     return View((values * scale + jitter) * kept, kept, hidden)

@@ -75,10 +75,23 @@ def test_segments_are_the_windows_with_half_their_points_observed():
     assert 23 - start < 3
 
 
+def test_in_a_sparse_series_the_fullest_segments_count():
+    observed = torch.zeros(3, 1, 20, dtype=torch.bool)
+    observed[0, 0, [3, 12, 13]] = True
+    observed[1, 0, [3, 12]] = True
+    observed[2, 0, 19] = True
+    scale = SegmentScale(length=8, pooling=1, width=8, stride=4)  # at 0, 4, 8, ...
+    mask = cut_segments(observed * 1.0, observed, scale)[2]
+    counting = [row.nonzero()[:, 0].tolist() for row in mask]
+    assert counting == [[2], [0, 2], [3, 4]]
+
+
 @pytest.mark.parametrize("padding", [1, 7, 40])
-def test_padding_adds_no_segment_that_counts(padding):
-    values, observed = gappy()
-    scale = SegmentScale(length=9, pooling=2, width=5, stride=2)
+@pytest.mark.parametrize("share", [0.7, 0.1])
+@pytest.mark.parametrize("stride", [2, 5])
+def test_padding_adds_no_segment_that_counts(padding, share, stride):
+    values, observed = gappy(share=share)
+    scale = SegmentScale(length=9, pooling=2, width=5, stride=stride)
     short = cut_segments(values, observed, scale)
     longer = (torch.nn.functional.pad(x, (0, padding)) for x in (values, observed))
     long = cut_segments(*longer, scale)

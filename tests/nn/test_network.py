@@ -146,6 +146,16 @@ def test_a_transformer_layer_is_its_equation():
     torch.testing.assert_close(layer(tokens, mask)[mask], expected)
 
 
+def test_positions_begin_as_sinusoids():
+    position = make_network().fine.position
+    for place in range(8):
+        for pair in range(4):
+            angle = place / 10_000 ** (2 * pair / 8)
+            expected = torch.tensor([math.sin(angle), math.cos(angle)]).double()
+            found = position[place, 2 * pair : 2 * pair + 2]
+            torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
 def test_tokens_past_the_training_length_share_the_last_position():
     fine = make_network().fine
     assert len(fine.position) == 8

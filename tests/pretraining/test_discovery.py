@@ -6,6 +6,8 @@ import pytest
 from mug_sklearn.pretraining.clustering import cluster
 from mug_sklearn.pretraining.discovery import select_shapelets, shapelet_utility
 
+from ..conftest import small_mug
+
 
 def test_utility_is_its_equation():
     rng = np.random.default_rng(0)
@@ -63,3 +65,19 @@ def test_a_shapelet_is_the_segment_nearest_its_centroid(seed):
     # The other cluster is a lone segment, less popular and as diverse.
     chosen = select_shapelets(points, 1, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, [np.argmin(distance)])
+
+
+def test_a_sparse_series_gives_no_shapelet(panel):
+    sparse = panel.copy()
+    sparse[:9, :, 1:] = np.nan
+    for transform in small_mug(max_epochs=0).fit(sparse).network_.shapelets:
+        n_present = transform.observed.any(dim=1).sum(dim=1)
+        assert (2 * n_present >= transform.scale.width).all()
+
+
+def test_of_sparse_series_alone_the_fullest_segments_are_shapelets(panel):
+    sparse = np.full_like(panel, np.nan)
+    sparse[:, :, [0, 29]] = panel[:, :, [0, 29]]
+    sparse[:6, :, 3] = panel[:6, :, 3]
+    for transform in small_mug(max_epochs=0).fit(sparse).network_.shapelets:
+        assert (transform.observed.any(dim=1).sum(dim=1) == 2).all()

@@ -13,7 +13,6 @@ from mug_sklearn.pretraining.objectives import (
     ClusterTriplet,
     cluster_triplet_loss,
     infonce_loss,
-    mean_square_distances,
     reconstruction_loss,
     segment_cluster_loss,
     spearman_bce_loss,
@@ -140,10 +139,9 @@ def test_cluster_triplet_is_its_equation():
     points = torch.cat((anchor[None], positives, near, far))
 
     def loss(points):
-        distances = mean_square_distances(points)
         negatives = [np.arange(4, 9), np.arange(9, 11)]
         triplet = ClusterTriplet(0, np.arange(1, 4), negatives)
-        return cluster_triplet_loss(distances, [triplet])
+        return cluster_triplet_loss(points, [triplet])
 
     assert loss(points).item() == pytest.approx(expected, rel=1e-9)
     assert torch.autograd.gradcheck(loss, points.requires_grad_())
@@ -152,7 +150,6 @@ def test_cluster_triplet_is_its_equation():
 def test_cluster_triplets_are_averaged():
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(12, 3, generator=generator).double()
-    distances = mean_square_distances(points)
     clusters = [np.arange(0, 3), np.arange(3, 7), np.arange(7, 12)]
     triplets = [
         ClusterTriplet(
@@ -160,8 +157,8 @@ def test_cluster_triplets_are_averaged():
         )
         for own in clusters
     ]
-    each = [cluster_triplet_loss(distances, [triplet]).item() for triplet in triplets]
-    together = cluster_triplet_loss(distances, triplets).item()
+    each = [cluster_triplet_loss(points, [triplet]).item() for triplet in triplets]
+    together = cluster_triplet_loss(points, triplets).item()
     assert together == pytest.approx(np.mean(each), rel=1e-12)
 
 
@@ -170,7 +167,7 @@ def test_collapse_is_no_optimum_of_the_cluster_triplet():
     negatives = [np.arange(3, 6), np.arange(6, 9)]
     triplet = ClusterTriplet(0, np.arange(1, 3), negatives)
     apart, collapsed = (
-        cluster_triplet_loss(mean_square_distances(points), [triplet])
+        cluster_triplet_loss(points, [triplet])
         for points in (place[:, None], torch.zeros(9, 1))
     )
     assert apart < collapsed
@@ -182,18 +179,6 @@ def test_segment_clusters_pull_together_and_push_apart():
     tight = segment_cluster_loss(centres + 0.1 * noise, 2, np.random.default_rng(0))
     loose = segment_cluster_loss(centres + 1.5 * noise, 2, np.random.default_rng(0))
     assert tight < loose
-
-
-def test_many_segments_cost_what_few_do(monkeypatch):
-    generator = torch.Generator().manual_seed(0)
-    segments = torch.randn(200, 4, generator=generator).double().requires_grad_()
-    outcome = []
-    for many in (200, 199):
-        monkeypatch.setattr("mug_sklearn.pretraining.objectives.MANY_SEGMENTS", many)
-        loss = segment_cluster_loss(segments, 4, np.random.default_rng(0))
-        outcome.append((loss, *torch.autograd.grad(loss, segments)))
-    for among_all, among_compared in zip(*outcome, strict=True):
-        torch.testing.assert_close(among_all, among_compared)
 
 
 def nearest_to_the_mean_first(points):
@@ -209,10 +194,8 @@ def test_the_members_next_nearest_to_the_centroid_are_positives(size, n_positive
     points = torch.cat((group, torch.full((1, 3), 1e3).double()))
     anchor, *others = nearest_to_the_mean_first(group)
     positives = np.array(others[:n_positives])
-    expected = cluster_triplet_loss(
-        mean_square_distances(points),
-        [ClusterTriplet(anchor, positives, [np.array([size])])],
-    )
+    triplet = ClusterTriplet(anchor, positives, [np.array([size])])
+    expected = cluster_triplet_loss(points, [triplet])
     actual = segment_cluster_loss(points, 2, np.random.default_rng(0))
     assert actual.item() == pytest.approx(expected.item(), rel=1e-9)
 
@@ -225,7 +208,6 @@ def test_negatives_are_drawn_from_the_other_cluster():
         [start + row for row in nearest_to_the_mean_first(points[start : start + 4])]
         for start in (0, 4)
     )
-    distances = mean_square_distances(points)
     possible = []
     for of_near in far:
         for of_far in near:
@@ -233,7 +215,7 @@ def test_negatives_are_drawn_from_the_other_cluster():
                 ClusterTriplet(near[0], np.array(near[1:2]), [np.array([of_near])]),
                 ClusterTriplet(far[0], np.array(far[1:2]), [np.array([of_far])]),
             ]
-            possible.append(cluster_triplet_loss(distances, triplets).item())
+            possible.append(cluster_triplet_loss(points, triplets).item())
     drawn = set()
     for seed in range(50):
         loss = segment_cluster_loss(points, 2, np.random.default_rng(seed)).item()

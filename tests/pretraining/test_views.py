@@ -56,22 +56,32 @@ def test_channels_are_masked_on_their_own():
     assert not torch.equal(mask[0, 0], mask[0, 1])
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.integers(0, 99))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted),
+        min_size=1,
+        max_size=5,
+    ),
+    st.integers(0, 99),
+)
 @settings(deadline=None, max_examples=50)
-def test_crop_is_one_window_inside_the_series(lengths, seed):
-    inside = crop_mask(torch.tensor(lengths), 40, generator(seed))[:, 0].numpy()
-    for length, window in zip(lengths, inside, strict=True):
+def test_crop_is_one_window_inside_the_series(ranges, seed):
+    starts, lengths = torch.tensor(ranges).T
+    inside = crop_mask(starts, lengths, 40, generator(seed))[:, 0].numpy()
+    for (start, length), window in zip(ranges, inside, strict=True):
         kept = np.flatnonzero(window)
-        assert len(kept) >= SMALLEST_CROP * length
+        assert len(kept) >= SMALLEST_CROP * (length - start)
         if len(kept):
+            assert start <= kept[0]
             assert kept[-1] < length
             assert kept[-1] - kept[0] + 1 == len(kept)
 
 
 def test_crop_begins_at_each_place_equally_often():
     n_series = 40_000
-    inside = crop_mask(torch.full((n_series,), 10), 12, generator())[:, 0].numpy()
-    width, start = inside.sum(axis=1), inside.argmax(axis=1)
+    starts, lengths = torch.full((n_series,), 3), torch.full((n_series,), 13)
+    inside = crop_mask(starts, lengths, 15, generator())[:, 0].numpy()
+    width, start = inside.sum(axis=1), inside.argmax(axis=1) - 3
     for kept in (7, 8, 9, 10):
         counts = np.bincount(start[width == kept], minlength=11 - kept)
         assert len(counts) == 11 - kept
@@ -88,6 +98,14 @@ def test_view_keeps_to_what_is_observed():
     assert not (view.hidden & ~view.observed).any()
     assert (view.values[~view.observed] == 0).all()
     assert torch.equal(values, before)
+
+
+def test_a_gap_at_the_start_is_no_part_of_the_crop():
+    observed = torch.ones(200, 1, 50, dtype=torch.bool)
+    observed[:, :, :40] = False
+    lengths = torch.full((200,), 50)
+    view = augmented_view(torch.ones(200, 1, 50), observed, lengths, generator())
+    assert (view.observed.sum(dim=(1, 2)) >= 6).all()
 
 
 def test_views_differ_and_repeat():
