@@ -1,7 +1,7 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import wraps
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -47,11 +47,13 @@ from .device import (
     double_precision_device,
     one_cpu_thread,
     resolve_device,
+    trains_in_half_precision,
     usual_modes,
 )
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
+    moments_to_arrays,
     network_from_arrays,
     network_to_arrays,
     read_state,
@@ -167,11 +169,12 @@ class MUGTransformer(
     readout : {"combined", "cross"}, default="combined"
         What the embedding is made of with ``granularity="multi"``: "combined" joins
         all granularities with the shapelet features, "cross" is the pooled output of
-        the cross-granularity transformer alone, as in the paper.
+        the cross-granularity transformer alone, as in the paper (its mean and maximum
+        over time, scaled and turned as the former is).
     embedding_dim : int or None, default=320
-        Most principal axes in the embedding. There are at most ``n_series - 1`` of
-        them (at least 1). None gives the scaled and centred features themselves, whose
-        variances differ; their mean is 1.
+        Most principal axes in the embedding. There is at most one less than series
+        that they are fitted on, all up to 2,048, or 512 of a stream. None gives the
+        scaled and centred features themselves, whose variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
@@ -254,7 +257,9 @@ class MUGTransformer(
     n_timepoints_i), of unequal length; after a fit on these last two, a nested list is
     a list of series. torch tensors are taken as arrays. Each row of a DataFrame is a
     series, whatever its index. NaN is a missing value (as is what a masked array
-    masks), at the end padding; missing values are masked, never filled in.
+    masks), at the end padding; missing values are masked, never filled in. (But random
+    shapelets see sums of channels, in which one that is missing while another is
+    observed counts as at its mean.)
     A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
     (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
@@ -485,7 +490,7 @@ class MUGTransformer(
         3
         """
         check_is_fitted(self)
-        if "parameters" not in getattr(self, "_interrupted", {}):
+        if not hasattr(self, "_interrupted"):
             raise ValueError(
                 f"This {type(self).__name__} has no training to go on with; load a "
                 "file that mug_sklearn.callbacks.Checkpoint wrote."
@@ -498,12 +503,13 @@ class MUGTransformer(
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Go on training with further series, of a stream or of many files. Ours.
 
-        The first call is a `fit`, and its standardisation of the channels stays. Later
-        calls train on the new series alone, in one pass with ``max_epochs="auto"``.
-        Shapelets and readout are then fitted anew, on a uniform sample of up to 512 of
-        all series that `partial_fit` has seen, which the estimator keeps. So
-        embeddings from before a call do not compare with those after it, and they get
-        wider until the sample holds more series than `embedding_dim`.
+        The first call is a `fit`, and its standardisation of the channels stays, as do
+        the thresholds of its random shapelets. Later calls train on the new series
+        alone, in one pass with ``max_epochs="auto"``, with what the optimiser remembers
+        of earlier ones. Shapelets and readout are then fitted anew, on a uniform sample
+        of up to 512 of all series that `partial_fit` has seen, which the estimator
+        keeps. So embeddings from before a call do not compare with those after it, and
+        they get wider until the sample holds more series than `embedding_dim`.
 
         Parameters
         ----------
@@ -706,7 +712,13 @@ class MUGTransformer(
             )
         try:
             estimator.__setstate__(state)
-        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+        ) as error:
             raise ValueError(
                 f"{fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
             ) from error
@@ -738,7 +750,8 @@ class MUGTransformer(
         if streaming:
             typical, seed = self._sample_stream(panel, seed, goes_on)
         else:
-            self.__dict__.pop("_reservoir", None)
+            for of_a_stream in ("_reservoir", "_moments"):
+                self.__dict__.pop(of_a_stream, None)
         course = Course(
             panel=panel,
             typical=typical,
@@ -749,6 +762,8 @@ class MUGTransformer(
             device=device,
             ranks=self._ranks(),
             weights=self.network_.state_dict() if continued else None,
+            moments=getattr(self, "_moments", {}) if goes_on else {},
+            losses={},
             calibrates=not continued,
         )
         self.__dict__.pop("_interrupted", None)
@@ -762,7 +777,11 @@ class MUGTransformer(
         device = resolve_device(self.device)
         panel = self._read_panel(X, reset=False)
         _check_same_panel(panel.summary(), interrupted["panel"])
-        plan = TrainingPlan(**interrupted["plan"] | {"compiled": self.compile})
+        plan = replace(
+            TrainingPlan(**interrupted["plan"]),
+            compiled=self.compile,
+            half_precision=trains_in_half_precision(device, self.precision),
+        )
         streaming = hasattr(self, "_reservoir")
         course = Course(
             panel=panel,
@@ -774,16 +793,16 @@ class MUGTransformer(
             device=device,
             ranks=self._ranks(),
             weights=self.network_.state_dict(),
+            moments=interrupted["optimizer"],
+            losses=interrupted["losses"],
             calibrates=interrupted["calibrates"],
         )
         del self._interrupted
         n_done = -(-len(interrupted["losses"]["loss"]) // plan.steps_per_epoch)
         tasks = FitTasks(self, X, y, plan.n_epochs - n_done, first_epoch=n_done)
-        self._follow(course, tasks, interrupted)
+        self._follow(course, tasks)
 
-    def _follow(
-        self, course: Course, tasks: FitTasks, interrupted: dict[str, Any] | None = None
-    ) -> None:
+    def _follow(self, course: Course, tasks: FitTasks) -> None:
         """Train, epoch by epoch, and set what the fit leaves."""
         n_earlier = len(self.history_) - tasks.first_epoch
 
@@ -805,14 +824,12 @@ class MUGTransformer(
                 disable=not self.verbose,
             ) as progress,
         ):
-            trainer = course.pretrain(
-                tasks.begin_epoch, end_epoch, progress, interrupted
-            )
-            self._conclude(course, trainer.network)
+            trainer = course.pretrain(tasks.begin_epoch, end_epoch, progress)
+            self._conclude(course, trainer, trainer.network)
         self.__dict__.pop("_unfinished", None)
         tasks.end()
 
-    def _conclude(self, course: Course, network: MUGNetwork) -> None:
+    def _conclude(self, course: Course, trainer: Trainer, network: MUGNetwork) -> None:
         """Set what a fit leaves whose training has ended with `network`."""
         course.complete(network)
         self._place(network.eval(), course.device)
@@ -825,6 +842,8 @@ class MUGTransformer(
         axes = self.readout_.axes
         width = len(self.readout_.location) if axes is None else axes.shape[1]
         self._n_features_out = width
+        if hasattr(self, "_reservoir"):
+            self._moments = moments_to_arrays(trainer.optimizer.moments)
 
     def _stopped(self) -> Self:
         """A copy, as a fit would leave the estimator that stops at this epoch."""
@@ -834,7 +853,7 @@ class MUGTransformer(
         stopped = type(self).__new__(type(self))
         stopped.__dict__.update(self.__dict__)
         del stopped._unfinished
-        stopped._conclude(course, network.to(course.device))
+        stopped._conclude(course, trainer, network.to(course.device))
         return stopped
 
     def _save_checkpoint(self, path: str | PathLike[str]) -> None:
@@ -1013,6 +1032,10 @@ class MUGTransformer(
         self._place_readout(readout_from_arrays(state["readout_"]))
         if "_reservoir" in state:
             self._reservoir = Reservoir(**state["_reservoir"])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # Not while a callback looks: what it sees is half of one fit, half of another.
+        return "network_" in vars(self) and "_unfinished" not in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -53,6 +53,11 @@ class Course:
         The processes that train together.
     weights : mapping of str to Tensor, optional
         State of the network to go on from; None draws one.
+    moments : mapping
+        What the optimiser remembers of earlier steps, from `moments_to_arrays`.
+    losses : mapping
+        Of the steps that are done, where the course was interrupted, from
+        `losses_to_arrays`.
     calibrates : bool
         Whether the thresholds of the random shapelets are yet to be set.
     """
@@ -66,6 +71,8 @@ class Course:
     device: torch.device
     ranks: Ranks
     weights: Mapping[str, Tensor] | None
+    moments: Mapping[str, Mapping[str, np.ndarray]]
+    losses: Mapping[str, np.ndarray]
     calibrates: bool
 
     def pretrain(
@@ -73,7 +80,6 @@ class Course:
         begin_epoch: Callable[[int], None],
         end_epoch: Callable[[Trainer, int], bool],
         progress: tqdm,
-        interrupted: Mapping[str, Any] | None = None,
     ) -> Trainer:
         """Train a network, in smaller batches where memory runs out.
 
@@ -85,8 +91,6 @@ class Course:
             Called with the trainer and the epoch's number; gives True to stop there.
         progress : tqdm
             Counts the steps.
-        interrupted : mapping, optional
-            `training_state` of an earlier trainer on the same course, to go on from.
         """
         affordable = self.plan
         while True:
@@ -95,11 +99,10 @@ class Course:
                 trainer = Trainer(
                     network, self._read_batch, affordable, self.device, self.ranks
                 )
-                if interrupted is not None:
-                    trainer.optimizer.moments = moments_from_arrays(
-                        interrupted["optimizer"], self.device
-                    )
-                    trainer.losses = losses_from_arrays(interrupted["losses"])
+                trainer.optimizer.moments = moments_from_arrays(
+                    self.moments, self.device
+                )
+                trainer.losses = losses_from_arrays(self.losses)
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
@@ -108,12 +111,8 @@ class Course:
             except _OutOfMemory as shortage:
                 # Processes that train together must agree on the batch; what was
                 # interrupted ran in batches of this size.
-                is_final = (
-                    affordable.batch_size < 4
-                    or self.ranks.size > 1
-                    or interrupted is not None
-                )
-                if is_final:
+                may_change = self.ranks.size == 1 and not self.losses
+                if affordable.batch_size < 4 or not may_change:
                     raise shortage.error from None
             if affordable is self.plan:
                 warn_of_memory(self.plan.batch_size, self.device)

@@ -114,17 +114,20 @@ class Inference:
             if n_threads == 1 or self.device.type != "cpu":
                 for chosen in batches:
                     yield from results(chosen)
-                return
-            # The setting is each thread's own.
-            one = (torch.set_num_threads, (1,))
-            with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
-                pending: deque[Future] = deque()
-                for chosen in batches:
-                    pending.append(threads.submit(results, chosen))
-                    if len(pending) > n_threads:
-                        yield from pending.popleft().result()
-                for future in pending:
-                    yield from future.result()
+            else:
+                # The setting is each thread's own.
+                one = (torch.set_num_threads, (1,))
+                with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
+                    pending: deque[Future] = deque()
+                    for chosen in batches:
+                        pending.append(threads.submit(results, chosen))
+                        if len(pending) > n_threads:
+                            yield from pending.popleft().result()
+                    for future in pending:
+                        yield from future.result()
+        if batches.too_many:
+            # Not where it was noticed: a thread of its own has no user's line to name.
+            warn_of_memory(batches.too_many, self.device)
 
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
@@ -200,6 +203,7 @@ class _Batches:
             self.most_values, most = CPU_BATCH
             self.most = min(most, max(LEAST_SHARE, math.ceil(len(rows) / n_threads)))
         self.affordable = self.most
+        self.too_many = 0  # series for which memory did not suffice, at first
         self.lock = Lock()
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -232,8 +236,7 @@ class _Batches:
     def shrink(self, too_many: int) -> None:
         """Make smaller batches, since memory ran out at so many series."""
         with self.lock:
-            if self.affordable == self.most:
-                warn_of_memory(too_many, self.inference.device)
+            self.too_many = self.too_many or too_many
             self.affordable = min(self.affordable, max(1, too_many // 2))
 
 

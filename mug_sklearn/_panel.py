@@ -345,14 +345,10 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
         return False
     if holds_objects or rows_are_series or not all(is_plain):
         return True
-    if len({len(one) for one in X}) > 1:
-        return True
-    lengths = set()
-    for channel in chain.from_iterable(X):
-        if not isinstance(channel, list | tuple) and np.ndim(channel) != 1:
-            return False
-        lengths.add(len(channel))
-    return len(lengths) > 1
+    # Channels make a series; numbers a row of a table, if all rows have one length.
+    first = next(chain.from_iterable(X), 0.0)
+    has_channels = isinstance(first, list | tuple) or np.ndim(first) > 0
+    return has_channels or len({len(one) for one in X}) > 1
 
 
 def holds_series_in_cells(X: Any) -> bool:
@@ -413,6 +409,8 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     series: list[np.ndarray] = []
     for position, one in enumerate(X):
         array = as_plain_array(one)
+        if isinstance(one, list | tuple):
+            array = [as_plain_array(channel) for channel in one]
         name = f"series {position} of X"
         if hasattr(one, "columns"):
             raise ValueError(

@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
@@ -127,6 +128,22 @@ class TestEpochs:
         watched = small_mug(max_epochs=3).set_callbacks(Recorder()).fit(panel)
         expected = small_mug(max_epochs=3).fit(panel).transform(panel)
         assert_array_equal(watched.transform(panel), expected)
+
+    def test_during_a_fit_the_estimator_is_not_fitted(self, panel):
+        class Impatience(Interruption):
+            n_refused = 0
+
+            def on_fit_task_end(self, estimator, context):
+                if context.task_name == "epoch":
+                    with pytest.raises(NotFittedError):
+                        mug.transform(panel)
+                    self.n_refused += 1
+
+        looking = Impatience(after=None)
+        mug = small_mug(max_epochs=2, warm_start=True)
+        mug.set_callbacks(looking).fit(panel).fit(panel)
+        assert looking.n_refused == 4
+        assert np.isfinite(mug.transform(panel)).all()
 
     def test_true_stops_training(self, panel):
         mug = small_mug(max_epochs=5).set_callbacks(Recorder(stop_after=2)).fit(panel)

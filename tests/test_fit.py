@@ -371,6 +371,22 @@ class TestTraining:
         with pytest.raises(ValueError, match=message):
             mug.fit(panel)
 
+    @pytest.mark.parametrize(
+        ("granularity", "change"),
+        [
+            ("fine", {"segment_lengths": (40,), "n_shapelets": 9}),
+            ("fine", {"n_random_shapelets": 0}),
+            ("coarse", {"n_heads": 3, "n_layers": 7, "fusion": "concat"}),
+        ],
+    )
+    def test_what_a_granularity_does_not_have_changes_nothing(
+        self, panel, granularity, change
+    ):
+        mug = small_mug(granularity=granularity, warm_start=True).fit(panel)
+        again = clone(mug).set_params(**change).fit(panel)
+        assert_array_equal(again.transform(panel), mug.transform(panel))
+        assert mug.set_params(**change).fit(panel).n_iter_ > again.n_iter_
+
     def test_warm_start_refuses_another_depth(self, panel):
         mug = small_mug(warm_start=True).fit(np.tile(panel, (1, 1, 10)))
         mug.set_params(patch_length=50)

@@ -221,6 +221,10 @@ class TestMissing:
             np.ma.array(whole.astype(np.float32), mask=mask),
             np.ma.array(whole.astype(object), mask=mask),
             [np.ma.array(one, mask=m) for one, m in zip(whole, mask, strict=True)],
+            [
+                [np.ma.array(c, mask=m) for c, m in zip(*both, strict=True)]
+                for both in zip(whole, mask, strict=True)
+            ],
         ):
             assert_close(small_mug().fit_transform(form), expected)
 

@@ -75,12 +75,24 @@ def test_transform_goes_on_in_smaller_batches(panel):
     assert_array_equal(np.concatenate([part for part, _ in parts]), rows)
 
 
+@pytest.mark.usefixtures("three_threads")
+def test_the_warning_names_the_users_line_where_threads_compute(panel, monkeypatch):
+    mug = small_mug(max_epochs=0).fit(panel)
+    computed = mug.network_.pooled_blocks
+
+    def greedily(values, observed, names):
+        return computed(greedy(3)(values, observed), observed, names)
+
+    monkeypatch.setattr("mug_sklearn._inference.LEAST_SHARE", 4)
+    monkeypatch.setattr(mug.network_, "pooled_blocks", greedily)
+    with pytest.warns(UserWarning, match="does not suffice for 4 series") as caught:
+        mug.transform(panel)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_one_series_too_many_is_an_error(panel):
     mug = small_mug().fit(panel)
-    with (
-        pytest.warns(UserWarning, match="does not suffice"),
-        pytest.raises(MemoryError),
-    ):
+    with pytest.raises(MemoryError):
         list(mug._inference().map_batches(greedy(0), Panel(panel)))
 
 

@@ -1,5 +1,7 @@
 """partial_fit: training on a stream of series."""
 
+from io import BytesIO
+
 import joblib
 import numpy as np
 import pytest
@@ -58,6 +60,36 @@ def test_a_stream_is_repeatable():
             mug.partial_fit(chunk)
         embeddings.append(mug.transform(chunks[0]))
     assert_array_equal(*embeddings)
+
+
+def test_the_optimiser_goes_on():
+    first, second = stream(2)
+    mug = small_mug(max_epochs="auto").partial_fit(first)
+    forgetful = joblib.load(_dumped(mug))
+    del forgetful._moments
+    mug.partial_fit(second)
+    assert {int(of_one["step"]) for of_one in mug._moments.values()} == {
+        sum(epoch["n_steps"] for epoch in mug.history_)
+    }
+    embedding = forgetful.partial_fit(second).transform(first)
+    assert np.abs(embedding - mug.transform(first)).max() > 1e-3
+
+
+def _dumped(mug):
+    file = BytesIO()
+    joblib.dump(mug, file)
+    file.seek(0)
+    return file
+
+
+def test_a_saved_stream_goes_on_alike(tmp_path):
+    first, second = stream(2)
+    mug = small_mug().partial_fit(first)
+    mug.save(tmp_path / "model")
+    loaded = type(mug).load(tmp_path / "model").partial_fit(second)
+    assert_array_equal(
+        loaded.transform(first), mug.partial_fit(second).transform(first)
+    )
 
 
 def test_every_call_draws_views_of_its_own():

@@ -57,7 +57,8 @@ def write_report(
 ) -> str:
     r"""Write a benchmark's report in Markdown.
 
-    The method ``mug`` is compared with all others; without it, the first in the file.
+    The method ``mug`` is compared with all others; without it, the one
+    whose first run comes first.
 
     Parameters
     ----------
@@ -290,7 +291,7 @@ def _missing(table: pd.DataFrame, runs: pd.DataFrame) -> str:
     succeeded = runs[runs["error"] == ""]
     resamples = succeeded.groupby("dataset")["resample"].agg(set)
     seeds = succeeded.groupby("method")["seed"].agg(set)
-    done = succeeded.groupby(["method", "dataset"])[["resample", "seed"]].apply(len)
+    done = succeeded.groupby(["method", "dataset"]).size()
     lines = []
     for method in table.columns:
         absent = table.index[table[method].isna()]

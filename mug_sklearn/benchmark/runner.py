@@ -374,7 +374,7 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
     with _lock(path):
         header = ",".join(RESULT_COLUMNS)
         content = path.read_bytes() if path.exists() else b""
-        first = content.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
+        first = content.split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
         if content and first != header:
             raise ValueError(
                 f"{path} does not hold results: it begins with {first[:80]!r}; "
@@ -385,7 +385,7 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
         elif not content.endswith(b"\n"):
             with path.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             try:
                 rows = list(csv.DictReader(file))
             except csv.Error as error:

@@ -13,16 +13,11 @@ from tqdm.auto import tqdm
 
 from .. import MUGTransformer
 from .._estimator import warn_of_unobserved
+from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
 from ..device import resolve_device
 from ..persistence import check_replaceable, replaced_file
 from .arguments import at_least
-from .files import (
-    PANEL_FORMATS,
-    check_embedding_path,
-    check_panel_path,
-    read_panel,
-    write_embedding,
-)
+from .embedding_files import check_embedding_path, write_embedding
 
 CHUNK_SERIES = 512
 _SETTINGS = ("granularity", "max_epochs", "random_state")

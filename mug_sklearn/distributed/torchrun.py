@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed
 
@@ -20,18 +19,20 @@ import torch.distributed
 # threads the interpreter, which now and then aborts the process at its end. Here there
 # is no group yet.
 import torch.distributed.nn.functional
-from numpy.typing import NDArray
 
 from .. import MUGTransformer
-from ..persistence import MALFORMED, check_replaceable
+from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
+from ..persistence import check_replaceable
 from ..pretraining.ranks import ProcessGroupRanks, Ranks
 
-EXAMPLES = """
+EXAMPLES = """\
 examples:
   torchrun --nproc-per-node 2 -m mug_sklearn.distributed fit X.npy --save model
   torchrun --nproc-per-node 4 -m mug_sklearn.distributed fit data.npz --save model \\
       --parameters batch_size=64 max_epochs=20 "segment_lengths=(0.1, 0.3)"
-"""
+
+series are read from
+""" + "\n".join(PANEL_FORMATS)
 
 
 class _SharedMUG(MUGTransformer):
@@ -59,9 +60,10 @@ def main(arguments: Sequence[str]) -> int:
     is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
+        check_panel_path(options.series)
         if is_first:
             check_replaceable(options.save, "--save", {"series": options.series})
-        X = read_series(options.series)
+        X = read_panel(options.series, options.array)
         asked = mug.device
         _join_processes(mug)
         _check_same_shape(X)
@@ -78,45 +80,6 @@ def main(arguments: Sequence[str]) -> int:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     return 0
-
-
-def read_series(path: Path) -> NDArray:
-    """Read training series from a file of numpy's.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.npy`` file, which is not read into memory as a whole, or a ``.npz`` file
-        with an array ``X_train`` or ``X``: (n_series, n_timepoints) or (n_series,
-        n_channels, n_timepoints).
-
-    Raises
-    ------
-    OSError, ValueError
-        Where it cannot be read or holds no such array.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "X.npz"
-    >>> np.savez(path, X=np.zeros((3, 20)))
-    >>> read_series(path).shape
-    (3, 20)
-    """
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            for name in ("X_train", "X"):
-                if name in loaded:
-                    return np.asarray(loaded[name])
-            found = ", ".join(loaded) or "nothing"
-    except MALFORMED as error:
-        raise ValueError(
-            f"cannot read {str(path)!r} as .npy or .npz: {error}"
-        ) from error
-    raise ValueError(f"{str(path)!r} holds {found}; an array X_train or X is accepted")
 
 
 def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
@@ -159,13 +122,14 @@ def _is_launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _check_same_shape(X: NDArray) -> None:
+def _check_same_shape(X: Any) -> None:
     """Refuse files that differ between machines, before their batches do."""
     if not torch.distributed.is_initialized():
         return
-    shapes = [X.shape] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shapes, X.shape)
-    if len(set(shapes)) > 1:
+    own = [one.shape for one in X] if isinstance(X, list) else X.shape
+    shapes = [own] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shapes, own)
+    if any(shape != own for shape in shapes):
         raise ValueError(f"the processes read series of different shapes: {shapes}")
 
 
@@ -183,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    fit.add_argument("series", type=Path, help=".npy, or .npz with X_train or X")
+    fit.add_argument("series", type=Path, help="file of series")
+    fit.add_argument("--array", metavar="NAME", help="which array of a .npz file")
     fit.add_argument(
         "--save", type=Path, required=True, help="file for MUGTransformer.load"
     )

@@ -21,6 +21,10 @@ RUN = 256
 # Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
 UNROLLED = 32
 
+# Where numba keeps what it compiles. It looks at changes of this file alone, but what
+# it compiles holds these numbers, too.
+_CACHE = Path(".cache", "mug_sklearn", f"{PATTERN_LENGTH}-{GROUP_SIZE}-{FLAT}")
+
 Function = TypeVar("Function", bound=Callable)
 
 
@@ -37,7 +41,7 @@ def compiled(function: Function) -> Function:
     before = numba.config.CACHE_DIR
     try:
         # Beside the source, numba's own choice, uninstalling would leave it behind.
-        numba.config.CACHE_DIR = before or str(Path.home() / ".cache" / "mug_sklearn")
+        numba.config.CACHE_DIR = before or str(Path.home() / _CACHE)
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder that may be written to
         return numba.njit(**options)(function)

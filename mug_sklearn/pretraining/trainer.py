@@ -157,6 +157,8 @@ class Trainer:
         self.optimizer = AdamW(network.parameters(), WEIGHT_DECAY)
         self.losses: list[dict[str, float]] = []
         self._loss_sums = [0.0]
+        # An epoch, and its order of the series: of many it takes long to draw.
+        self._order: tuple[int, np.ndarray] | None = None
 
     @property
     def step(self) -> int:
@@ -235,9 +237,12 @@ class Trainer:
 
     def _batch_indices(self) -> np.ndarray:
         epoch, batch = divmod(self.step, self.plan.steps_per_epoch)
-        rng = np.random.default_rng(np.random.SeedSequence([self.plan.seed, 0, epoch]))
-        order = rng.permutation(self.plan.n_series)
-        return order[batch * self.plan.batch_size :][: self.plan.batch_size]
+        if self._order is None or self._order[0] != epoch:
+            seed = np.random.SeedSequence([self.plan.seed, 0, epoch])
+            order = np.random.default_rng(seed).permutation(self.plan.n_series)
+            self._order = epoch, order
+        start = batch * self.plan.batch_size
+        return self._order[1][start : start + self.plan.batch_size]
 
     def loss_terms(self, views: View, rng: np.random.Generator) -> dict[str, Tensor]:
         """The joint loss and its terms.

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mug_sklearn.cli.embed
 from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
-from mug_sklearn.cli.files import write_embedding
+from mug_sklearn.cli.embedding_files import write_embedding
 
 from ..conftest import small_mug
 
@@ -111,6 +111,8 @@ class TestInputs:
             "5,0.5\n3,1.5\n5,2.5",
             "5.0,0.5\n3.0,1.5\n4.0,2.5",
             "5,0.5\n-3,1.5\n4,2.5",
+            "3,-1,-2\n5,-4,-1\n8,-3,-9",
+            "1,2,3\n-1,-2,-3\n-4,-1,-2",
             "72,71.5,3\n80,81,2.5\n65,66,1.5",
             "0,,1,2\n3.5,4,5,6\n2.5,1,1,1",
             ",1,2\n3,4,5\n6,7,8",
@@ -326,7 +328,7 @@ class TestRefused:
             ("embed bad.npz out.npz", "cannot read 'bad.npz'"),
             ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
             ("embed named.parquet out.npz", "not numeric: name"),
-            ("embed bad.ts out.npz", "cannot read bad.ts as a .ts file"),
+            ("embed bad.ts out.npz", "error: cannot read bad.ts as a .ts file"),
             ("embed a.npy out.npz --model none", "there is no file 'none'"),
             ("embed a.npy out.npz --model bad.model", "no whole file of"),
             ("embed three.npy out.npz --model model", "'three.npy': X has 3 channels"),

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn._settings import training_plan
-from mug_sklearn.distributed.torchrun import main, read_series
+from mug_sklearn.distributed.torchrun import main
 from mug_sklearn.pretraining.ranks import Ranks
 from mug_sklearn.pretraining.trainer import Trainer
 
@@ -214,7 +214,7 @@ def test_bad_parameters_end_it_with_a_message(path, capsys, parameters, message)
 
 def test_bad_files_end_it_with_a_message(path, capsys):
     missing, other = path.with_name("missing.npy"), path.with_name("other.npz")
-    np.savez(other, y=np.zeros(3))
+    np.savez(other, y=np.zeros(3), z=np.zeros(3))
     empty, cut = path.with_name("empty.npy"), path.with_name("cut.npz")
     empty.touch()
     cut.write_bytes(other.read_bytes()[:-30])
@@ -227,7 +227,7 @@ def test_bad_files_end_it_with_a_message(path, capsys):
     before = path.read_bytes()
     for series, saved, message in (
         (missing, path.with_name("model"), "missing.npy"),
-        (other, path.with_name("model"), "holds y; an array X_train or X is accepted"),
+        (other, path.with_name("model"), "holds y, z, and no X; name one by --array"),
         (empty, path.with_name("model"), f"cannot read {str(empty)!r}"),
         (cut, path.with_name("model"), f"cannot read {str(cut)!r}"),
         (damaged, path.with_name("model"), f"cannot read {str(damaged)!r}"),
@@ -281,18 +281,21 @@ def test_more_processes_than_series_in_a_batch_is_an_error():
 
 
 def test_series_of_another_format_are_refused(tmp_path, capsys):
-    path = tmp_path / "X.csv"
+    path = tmp_path / "X.txt"
     path.write_text("1,2\n3,4\n")
     assert main(["fit", str(path), "--save", str(tmp_path / "model")]) == 2
-    assert "X.csv' as .npy or .npz: " in capsys.readouterr().err
+    assert "X.txt': accepted are .npz, .npy, .csv" in capsys.readouterr().err
 
 
-def test_read_series(path, series):
-    stored = read_series(path)
-    assert isinstance(stored, np.memmap)
-    np.testing.assert_array_equal(stored, series)
-    np.savez(path.with_suffix(".npz"), X=series)
-    np.testing.assert_array_equal(read_series(path.with_suffix(".npz")), series)
+def test_reads_what_the_command_line_reads(tmp_path, series):
+    np.savez(tmp_path / "X.npz", X_train=series, y_train=np.zeros(len(series)))
+    model = tmp_path / "model"
+    arguments = [str(tmp_path / "X.npz"), "--array", "X_train", "--save", str(model)]
+    assert main(["fit", *arguments, "--parameters", *as_arguments(SETTINGS)]) == 0
+    expected = MUGTransformer(**SETTINGS).fit(series).transform(series)
+    np.testing.assert_array_equal(
+        MUGTransformer.load(model).transform(series), expected
+    )
 
 
 def test_help_shows_examples(capsys):

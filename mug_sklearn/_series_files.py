@@ -1,4 +1,4 @@
-"""Files of series and of embeddings, by their extension."""
+"""Files of series, by their extension."""
 
 import csv
 import importlib.util
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..datasets import read_ts
-from ..persistence import MALFORMED
+from .datasets import read_ts
+from .persistence import MALFORMED
 
 PANEL_FORMATS = [
     "  .npz      the array X, or the only one, or that of --array, of shape",
@@ -23,8 +23,7 @@ PANEL_FORMATS = [
     "  .parquet  one series a row, of numeric columns, or of one column of lists",
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
-_PANEL_SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
-_EMBEDDING_SUFFIXES = (".npz", ".npy", ".parquet")
+_SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
 
 
 def check_panel_path(path: Path) -> None:
@@ -47,30 +46,36 @@ def check_panel_path(path: Path) -> None:
     Traceback (most recent call last):
     ValueError: 'series.xls': accepted are .npz, .npy, .csv, .parquet, .ts.
     """
-    _check_suffix(path, _PANEL_SUFFIXES)
+    check_suffix(path, _SUFFIXES)
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r}.")
 
 
-def check_embedding_path(path: Path) -> None:
-    """Refuse an extension that embeddings cannot be written to.
+def check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
+    """Refuse another extension, or one whose format needs a package that is missing.
 
     Parameters
     ----------
     path : Path
+    accepted : tuple of str
 
     Raises
     ------
     ValueError
-        Where it has another extension.
+        Where the extension is none of those accepted.
     ImportError
         Where its format needs a package that is not installed.
 
     Examples
     --------
-    >>> check_embedding_path(Path("embedding.npz"))
+    >>> check_suffix(Path("embedding.npz"), (".npz", ".npy"))
     """
-    _check_suffix(path, _EMBEDDING_SUFFIXES)
+    if path.suffix not in accepted:
+        raise ValueError(f"{str(path)!r}: accepted are {', '.join(accepted)}.")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ImportError(
+            f'{str(path)!r} needs pyarrow: pip install "mug_sklearn[parquet]"'
+        )
 
 
 def read_panel(path: Path, array: str | None = None) -> Any:
@@ -104,6 +109,8 @@ def read_panel(path: Path, array: str | None = None) -> Any:
     """
     if array is not None and path.suffix != ".npz":
         raise ValueError(f"--array={array!r}: {str(path)!r} is no .npz file.")
+    if path.suffix == ".ts":
+        return read_ts(path)[0]
     try:
         if path.suffix == ".npz":
             return _read_npz(path, array)
@@ -111,73 +118,9 @@ def read_panel(path: Path, array: str | None = None) -> Any:
             return _read_npy(path)
         if path.suffix == ".csv":
             return _read_csv(path)
-        if path.suffix == ".parquet":
-            return _read_parquet(path)
-        return read_ts(path)[0]
+        return _read_parquet(path)
     except (*MALFORMED, csv.Error) as error:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
-
-
-def write_embedding(
-    path: Path,
-    suffix: str,
-    shape: tuple[int, int],
-    names: Iterable[str],
-    parts: Iterable[NDArray],
-) -> None:
-    """Write an embedding.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file, whatever its extension.
-    suffix : {".npz", ".npy", ".parquet"}
-        Which format to write.
-    shape : tuple of int
-        (n_series, n_features)
-    names : iterable of str
-        Of the features.
-    parts : iterable of float32 ndarray of shape (n_some, n_features)
-        The embedding's rows, in order.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "embedding.npz"
-    >>> rows = np.ones((3, 2), dtype=np.float32)
-    >>> write_embedding(path, ".npz", (3, 2), ["a", "b"], [rows[:2], rows[2:]])
-    >>> np.load(path)["embedding"].shape
-    (3, 2)
-    """
-    if suffix == ".npy":
-        # Part by part, so that an embedding may be larger than memory. Not by a memory
-        # map: where the disk is full, writing to one ends the process.
-        with path.open("wb") as file:
-            descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for part in parts:
-                file.write(np.ascontiguousarray(part, np.float32).data)
-        return
-    embedding = np.empty(shape, dtype=np.float32)
-    start = 0
-    for part in parts:
-        embedding[start : start + len(part)] = part
-        start += len(part)
-    if suffix == ".npz":
-        with path.open("wb") as file:
-            np.savez(file, embedding=embedding)
-    else:
-        pd.DataFrame(embedding, columns=list(names)).to_parquet(path)
-
-
-def _check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
-    if path.suffix not in accepted:
-        raise ValueError(f"{str(path)!r}: accepted are {', '.join(accepted)}.")
-    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ImportError(
-            f'{str(path)!r} needs pyarrow: pip install "mug_sklearn[parquet]"'
-        )
 
 
 def _read_npy(path: Path) -> NDArray:
@@ -294,7 +237,7 @@ def _refuse_row_numbers(cells: list[str], are_beside_floats: bool) -> None:
 
 
 def _holds_integers(cells: list[str]) -> bool:
-    return any(map(str.isdecimal, cells))
+    return any(cell.removeprefix("-").isdecimal() for cell in cells)
 
 
 def _count_up(cells: list[str]) -> bool:
