@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from .report_reading import OWN, PathLikes, as_paths, listed, load_published
+from .report_reading import OWN, listed
 
 # The usual peers of unsupervised representations. A file may hold dozens of methods,
 # and ranks among all of them would leave hardly a data set that every one has.
@@ -226,7 +226,7 @@ def wilcoxon_holm(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 def join_published(
     table: pd.DataFrame,
-    published: pd.DataFrame | PathLikes,
+    published: pd.DataFrame,
     methods: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Add published accuracies to a table, as columns named ``NAME (published)``.
@@ -237,8 +237,8 @@ def join_published(
     ----------
     table : pandas.DataFrame of shape (n_datasets, n_methods)
         Accuracies, with the data sets as index.
-    published : pandas.DataFrame, str, path-like or sequence of paths
-        What `load_published` returned, or the files.
+    published : pandas.DataFrame
+        What `load_published` returned.
     methods : sequence of str, default=None
         Names of the published methods. If None, those of TS2Vec, T-Loss, TNC, TS-TCC,
         TST, ShapeNet, DTW, ED and ED-1NN that appear; all that appear if none of
@@ -263,8 +263,6 @@ def join_published(
     >>> join_published(table, published)["TNC (published)"].tolist()
     [0.7, nan]
     """
-    if not isinstance(published, pd.DataFrame):
-        published = pd.concat([load_published(path) for path in as_paths(published)])
     available = published["method"].unique().tolist()
     if methods is None:
         methods = [m for m in DEFAULT_PUBLISHED if m in available] or available

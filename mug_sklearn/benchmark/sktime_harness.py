@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import PredefinedSplit
 
 from ..datasets import Dataset
-from .resampling import FixedSplits, archive_split
+from .resampling import gather
 
 
-def archive_task(data: Dataset) -> tuple[Any, NDArray, FixedSplits]:
+def archive_task(data: Dataset) -> tuple[Any, NDArray, PredefinedSplit]:
     """Give a data set and its split in the forms that sktime's harness takes.
 
     Parameters
@@ -22,7 +24,7 @@ def archive_task(data: Dataset) -> tuple[Any, NDArray, FixedSplits]:
         The training series, then the test series; frames of shape (n_timepoints_i,
         n_channels) where lengths differ.
     y : ndarray of shape (n_series,)
-    splits : FixedSplits
+    splits : PredefinedSplit
         The splitter that parts them again.
 
     Examples
@@ -33,7 +35,9 @@ def archive_task(data: Dataset) -> tuple[Any, NDArray, FixedSplits]:
     >>> X.shape, y.shape, splits.get_n_splits()
     ((42, 1, 24), (42,), 1)
     """
-    X, y, splits = archive_split(data)
+    n_train, n_test = len(data.y_train), len(data.y_test)
+    X: Any = gather([*data.X_train, *data.X_test], np.arange(n_train + n_test))
     if isinstance(X, list):
-        return [pd.DataFrame(one.T) for one in X], y, splits
-    return X, y, splits
+        X = [pd.DataFrame(one.T) for one in X]
+    y = np.concatenate((data.y_train, data.y_test))
+    return X, y, PredefinedSplit(np.repeat([-1, 0], [n_train, n_test]))

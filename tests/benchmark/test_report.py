@@ -203,16 +203,17 @@ def test_published_figures_from_a_spreadsheet(published):
 
 def test_published_columns(published):
     table = pd.DataFrame({"mug": [0.9, 0.7, 0.5]}, index=["A", "B", "X"])
-    joined = join_published(table, published)
+    figures = load_published(published)
+    joined = join_published(table, figures)
     assert list(joined) == ["mug", "TS2Vec (published)", "DTW (published)"]
     # The first of two figures counts, and no figure is NaN.
     assert joined["DTW (published)"].tolist() == pytest.approx(
         [0.5, 0.5, NAN], nan_ok=True
     )
-    chosen = join_published(table, load_published(published), ["ROCKET"])
+    chosen = join_published(table, figures, ["ROCKET"])
     assert list(chosen) == ["mug", "ROCKET (published)"]
     with pytest.raises(ValueError, match="for 'HC2', only for 'TS2Vec', 'ROCKET'"):
-        join_published(table, [published], ["HC2"])
+        join_published(table, figures, ["HC2"])
 
 
 def test_published_methods_are_all_joined_if_none_is_usual():

@@ -10,7 +10,7 @@ from sklearn.svm import SVC
 from sktime.benchmarking.classification import ClassificationBenchmark
 
 from mug_sklearn.adapters.sktime import PanelClassifierAdapter
-from mug_sklearn.benchmark import FixedSplits, Method, load_results, run_benchmark
+from mug_sklearn.benchmark import Method, load_results, run_benchmark
 from mug_sklearn.benchmark.sktime_harness import archive_task
 from mug_sklearn.datasets import load_dataset
 
@@ -74,9 +74,3 @@ def test_series_of_unequal_length(tmp_path):
     model = make_pipeline(small(0), SVC()).fit(data.X_train, data.y_train)
     expected = model.score(data.X_test, data.y_test)
     assert harness_accuracy(data, tmp_path) == pytest.approx(expected)
-
-
-def test_fixed_splits_are_sorted():
-    splits = FixedSplits([([3, 1], [2, 0]), ([0], [1])])
-    assert splits.get_n_splits() == 2
-    assert [part.tolist() for part in next(splits.split())] == [[1, 3], [0, 2]]
