@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import TransformerMixin
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 
 from .. import MUGTransformer
-from ..datasets import Dataset, Series, bundled_names, load_dataset
+from .._raw_values import raw_values
+from ..datasets import Dataset, bundled_names, load_dataset
 from ..persistence import check_replaceable
 from .arguments import at_least
 
@@ -113,7 +111,7 @@ def _demo(
         method: MUGTransformer(granularity=granularity, verbose=1, **parameters)
         for method, granularity in _GRANULARITIES.items()
     }
-    transformers["raw values + SVC"] = _raw_values(data)
+    transformers["raw values + SVC"] = raw_values()
     results, embeddings = [], {}
     for method, transformer in transformers.items():
         print(f"Fitting {method} ...", flush=True)
@@ -152,26 +150,6 @@ def _evaluate(
         method, accuracy, fitted - started, transformed - fitted, test.shape[1]
     )
     return result, test
-
-
-def _raw_values(data: Dataset) -> Pipeline:
-    """Transformer to the plain values: the control that learns nothing."""
-    length = max(one.shape[-1] for one in data.X_train)
-    return make_pipeline(
-        FunctionTransformer(_flatten, kw_args={"length": length}),
-        # Keeps a timepoint that no training series observed, so that widths agree.
-        SimpleImputer(keep_empty_features=True),
-    )
-
-
-def _flatten(X: Series, length: int) -> np.ndarray:
-    """Values of each series in one row, cut or filled up with NaN to one length."""
-    n_channels = X[0].shape[0]
-    padded = np.full((len(X), n_channels, length), np.nan)
-    for row, series in zip(padded, X, strict=True):
-        n_kept = min(length, series.shape[-1])
-        row[:, :n_kept] = series[:, :n_kept]
-    return padded.reshape(len(X), n_channels * length)
 
 
 def _table(results: Sequence[_Result]) -> str:

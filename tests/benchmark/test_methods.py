@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mug_sklearn import MUGTransformer
-from mug_sklearn.benchmark.methods import METHODS, FilledPanel, select_methods
+from mug_sklearn._raw_values import FilledPanel
+from mug_sklearn.benchmark.methods import METHODS, select_methods
 
 
 def gappy_panel(n_series=12, seed=0):
