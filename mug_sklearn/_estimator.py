@@ -172,9 +172,10 @@ class MUGTransformer(
         the cross-granularity transformer alone, as in the paper (its mean and maximum
         over time, scaled and turned as the former is).
     embedding_dim : int or None, default=320
-        Most principal axes in the embedding. There is at most one less than series
-        that they are fitted on, all up to 2,048, or 512 of a stream. None gives the
-        scaled and centred features themselves, whose variances differ; their mean is 1.
+        Most principal axes in the embedding. They are fitted on at most 2,048 of the
+        series, or 512 of a stream, and there is one less of them than of those, but at
+        least one. None gives the scaled and centred features themselves, whose
+        variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
@@ -257,9 +258,8 @@ class MUGTransformer(
     n_timepoints_i), of unequal length; after a fit on these last two, a nested list is
     a list of series. torch tensors are taken as arrays. Each row of a DataFrame is a
     series, whatever its index. NaN is a missing value (as is what a masked array
-    masks), at the end padding; missing values are masked, never filled in. (But random
-    shapelets see sums of channels, in which one that is missing while another is
-    observed counts as at its mean.)
+    masks), at the end padding; missing values are masked, never filled in. (Random
+    shapelets see sums of channels, which leave out those that are missing.)
     A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
     (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 

@@ -399,6 +399,13 @@ class TestCheckpoint:
         expected = small_mug(max_epochs=4, **change).fit_transform(panel)
         assert_array_equal(mug.resume(panel).transform(panel), expected)
 
+    def test_a_device_chooses_its_precision(self, panel, tmp_path):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        elsewhere = MUGTransformer.load(path)
+        elsewhere._interrupted["plan"]["half_precision"] = True  # as on a GPU
+        expected = small_mug(max_epochs=4).fit_transform(panel)
+        assert_array_equal(elsewhere.resume(panel).transform(panel), expected)
+
     def test_the_form_of_the_panel_may_change(self, table, tmp_path):
         table[3, 20:] = np.nan
         path = interrupted(small_mug(max_epochs=4), table, tmp_path, after=2)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -216,6 +217,14 @@ def test_weights_of_another_shape_are_refused(panel, path):
 def test_parts_of_another_kind_are_refused(panel, path, name, content):
     mug = small_mug().fit(panel)
     write_state(path, mug.__getstate__() | {name: content})
+    with pytest.raises(ValueError, match="no whole file"):
+        MUGTransformer.load(path)
+
+
+def test_a_network_that_cannot_be_is_refused(panel, path):
+    state = small_mug().fit(panel).__getstate__()
+    state["config_"] = replace(state["config_"], segment_scales=())
+    write_state(path, state)
     with pytest.raises(ValueError, match="no whole file"):
         MUGTransformer.load(path)
 

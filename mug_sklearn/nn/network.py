@@ -27,6 +27,8 @@ INITIAL_SLOPE = 5.0  # of the retrieval's scores, correlations
 class MUGConfig:
     """Everything that determines the network's shape.
 
+    What only an encoder has that does not exist keeps its default.
+
     Attributes
     ----------
     granularity : {"multi", "fine", "coarse"}

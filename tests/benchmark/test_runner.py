@@ -1,5 +1,6 @@
 """The runner: what is written, what is run again, and what fails."""
 
+import codecs
 import multiprocessing
 import os
 import sys
@@ -287,6 +288,15 @@ def test_another_file_is_left_alone(datasets, tmp_path, content):
     with pytest.raises(ValueError, match="does not hold results"):
         run(datasets, output)
     assert output.read_text() == content
+
+
+def test_results_that_a_spreadsheet_saved_are_gone_on_with(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    run(datasets, output)
+    saved = codecs.BOM_UTF8 + output.read_bytes()
+    output.write_bytes(saved)
+    run(datasets, output)
+    assert output.read_bytes() == saved
 
 
 def test_resamples_keep_each_series_with_its_label():
