@@ -51,8 +51,14 @@ def new_or_given_axes(
     return given
 
 
-def require_fitted(estimator: Any) -> None:
+def require_fitted(estimator: Any, attribute: str | None = None) -> None:
     """Refuse what is no fitted MUGTransformer, such as a pipeline around one.
+
+    Parameters
+    ----------
+    estimator : object
+    attribute : str, optional
+        All that is needed of a fit, which it may have before its end.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def require_fitted(estimator: Any) -> None:
             f"a {type(estimator).__name__} was given, and a fitted MUGTransformer is "
             "accepted; the first step of a pipeline is pipeline[0]."
         )
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, attribute)
 
 
 def read_panel(estimator: Any, X: Any) -> Panel:

@@ -70,7 +70,7 @@ class LossCurveDisplay:
         ValueError
             If there was no epoch.
         """
-        require_fitted(estimator)
+        require_fitted(estimator, "history_")
         return cls(estimator.history_).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
