@@ -7,7 +7,6 @@ are masked; a partly observed segment counts if at least half of it is observed.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +43,11 @@ class SegmentScale:
     pooling: int
     width: int
     stride: int
+
+    @property
+    def half(self) -> int:
+        """Points, half of a segment's, that have to be observed for it to count."""
+        return -(-self.width // 2)
 
 
 def segment_scale(
@@ -118,21 +122,17 @@ def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     point = torch.arange(1, present.shape[1] + 1, device=present.device)
     n_points = (present * point).amax(dim=1, keepdim=True)
     start = scale.stride * torch.arange(n_present.shape[1], device=present.device)
-    n_present = n_present * (start <= _last_start(n_points, scale).clamp(min=0))
+    n_present = n_present * (start <= (n_points - scale.half).clamp(min=0))
     best = n_present.amax(dim=1, keepdim=True)
-    counts = (2 * n_present >= torch.clamp(2 * best, max=scale.width)) & (best > 0)
+    counts = (n_present >= best.clamp(max=scale.half)) & (best > 0)
     return require_one_token(counts)
-
-
-def _last_start(n_points: Any, scale: SegmentScale) -> Any:
-    """A window that starts later cannot have half of its points inside the series."""
-    return n_points - -(-scale.width // 2)
 
 
 def _slide(points: Tensor, scale: SegmentScale) -> Tensor:
     """Windows over the last dimension: (..., points) -> (..., S, width)."""
     n_points = points.shape[-1]
-    last_start = max(0, _last_start(n_points, scale))
+    # A window that starts later cannot have half of its points inside the series.
+    last_start = max(0, n_points - scale.half)
     reach = last_start // scale.stride * scale.stride + scale.width
     padded = F.pad(points, (0, max(0, reach - n_points)))
     return padded.unfold(-1, scale.width, scale.stride)

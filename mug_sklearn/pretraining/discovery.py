@@ -36,7 +36,7 @@ def discover_shapelets(
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
         # A sparse series has a token all the same, but is no pattern to look for.
         n_present = cut_observed.any(dim=2).sum(dim=2).masked_fill(~mask, -1)
-        enough = min(-(-transform.scale.width // 2), int(n_present.max()))
+        enough = min(transform.scale.half, int(n_present.max()))
         candidates = (n_present >= enough).flatten().nonzero().squeeze(1).cpu().numpy()
         if len(candidates) > MAX_CANDIDATES:
             candidates = rng.choice(candidates, MAX_CANDIDATES, replace=False)
