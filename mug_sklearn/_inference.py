@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -111,23 +111,15 @@ class Inference:
         # One thread a batch: several would round its sums in another order.
         with one_cpu_thread() as n_threads:
             batches = _Batches(self, panel, rows, n_threads)
-            if n_threads == 1 or self.device.type != "cpu":
-                for chosen in batches:
-                    yield from results(chosen)
-            else:
-                # The setting is each thread's own.
-                one = (torch.set_num_threads, (1,))
-                with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
-                    pending: deque[Future] = deque()
-                    for chosen in batches:
-                        pending.append(threads.submit(results, chosen))
-                        if len(pending) > n_threads:
-                            yield from pending.popleft().result()
-                    for future in pending:
-                        yield from future.result()
-        if batches.too_many:
-            # Not where it was noticed: a thread of its own has no user's line to name.
-            warn_of_memory(batches.too_many, self.device)
+            if self.device.type != "cpu":
+                n_threads = 1
+            try:
+                for pairs in _map_in_order(results, batches, n_threads):
+                    yield from pairs
+            finally:
+                if batches.too_many:
+                    # Not where it is noticed: a thread of its own knows no user's line.
+                    warn_of_memory(batches.too_many, self.device)
 
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
         """Tokens of each granularity that the network has, by its name."""
@@ -175,6 +167,27 @@ class Inference:
             name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
             for name, (tokens, mask, spans) in arrays.items()
         }
+
+
+def _map_in_order(
+    compute: Callable[[np.ndarray], Result],
+    batches: Iterable[np.ndarray],
+    n_threads: int,
+) -> Iterator[Result]:
+    """Results of the batches, on as many threads of one torch thread each."""
+    if n_threads == 1:
+        yield from map(compute, batches)
+        return
+    # The setting is each thread's own.
+    one = (torch.set_num_threads, (1,))
+    with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
+        pending: deque[Future] = deque()
+        for chosen in batches:
+            pending.append(threads.submit(compute, chosen))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+        for future in pending:
+            yield future.result()
 
 
 class _Batches:

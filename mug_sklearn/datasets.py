@@ -223,8 +223,22 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     except Exception as error:
         raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
     labels = np.asarray(y, dtype=str) if has_labels else None
+    return stacked(series), labels
+
+
+def stacked(series: list[NDArray[np.floating]]) -> Series:
+    """One array of series whose lengths are equal; others as they are.
+
+    Parameters
+    ----------
+    series : list of arrays of shape (n_channels, n_timepoints_i)
+
+    Returns
+    -------
+    ndarray of shape (n_series, n_channels, n_timepoints), or the list
+    """
     lengths = {one.shape[-1] for one in series}
-    return np.stack(series) if len(lengths) == 1 else series, labels
+    return np.stack(series) if len(lengths) == 1 else series
 
 
 def _bundle() -> Path:

@@ -92,7 +92,10 @@ def test_the_warning_names_the_users_line_where_threads_compute(panel, monkeypat
 
 def test_one_series_too_many_is_an_error(panel):
     mug = small_mug().fit(panel)
-    with pytest.raises(MemoryError):
+    with (
+        pytest.warns(UserWarning, match="does not suffice"),
+        pytest.raises(MemoryError),
+    ):
         list(mug._inference().map_batches(greedy(0), Panel(panel)))
 
 

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from ..datasets import Dataset, Series
+from ..datasets import Dataset, stacked
 
 
 def resample_split(data: Dataset, resample: int) -> Dataset:
@@ -40,26 +39,8 @@ def resample_split(data: Dataset, resample: int) -> Dataset:
     train, test = next(splitter.split(y, y))
     return replace(
         data,
-        X_train=gather(series, train),
+        X_train=stacked([series[row] for row in train]),
         y_train=y[train],
-        X_test=gather(series, test),
+        X_test=stacked([series[row] for row in test]),
         y_test=y[test],
     )
-
-
-def gather(series: list[NDArray], rows: NDArray) -> Series:
-    """Some of the series, as one array where their lengths are equal.
-
-    Parameters
-    ----------
-    series : list of arrays of shape (n_channels, n_timepoints_i)
-    rows : int array
-        Numbers of those wanted.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_channels, n_timepoints), or list of arrays
-    """
-    chosen = [series[row] for row in rows]
-    lengths = {one.shape[1] for one in chosen}
-    return np.stack(chosen) if len(lengths) == 1 else chosen

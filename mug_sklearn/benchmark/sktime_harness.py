@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit
 
-from ..datasets import Dataset
-from .resampling import gather
+from ..datasets import Dataset, stacked
 
 
 def archive_task(data: Dataset) -> tuple[Any, NDArray, PredefinedSplit]:
@@ -36,7 +35,7 @@ def archive_task(data: Dataset) -> tuple[Any, NDArray, PredefinedSplit]:
     ((42, 1, 24), (42,), 1)
     """
     n_train, n_test = len(data.y_train), len(data.y_test)
-    X: Any = gather([*data.X_train, *data.X_test], np.arange(n_train + n_test))
+    X: Any = stacked([*data.X_train, *data.X_test])
     if isinstance(X, list):
         X = [pd.DataFrame(one.T) for one in X]
     y = np.concatenate((data.y_train, data.y_test))

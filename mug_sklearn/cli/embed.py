@@ -13,11 +13,16 @@ from tqdm.auto import tqdm
 
 from .. import MUGTransformer
 from .._estimator import warn_of_unobserved
-from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
+from .._series_files import (
+    PANEL_FORMATS,
+    check_panel_path,
+    check_suffix,
+    read_panel,
+)
 from ..device import resolve_device
 from ..persistence import check_replaceable, replaced_file
 from .arguments import at_least
-from .embedding_files import check_embedding_path, write_embedding
+from .embedding_files import EMBEDDING_SUFFIXES, write_embedding
 
 CHUNK_SERIES = 512
 _SETTINGS = ("granularity", "max_epochs", "random_state")
@@ -119,7 +124,7 @@ def _fit(args: argparse.Namespace) -> None:
 
 def _embed(args: argparse.Namespace) -> None:
     check_panel_path(args.input)
-    check_embedding_path(args.output)
+    check_suffix(args.output, EMBEDDING_SUFFIXES)
     check_replaceable(args.output, "OUT", {"IN": args.input, "--model": args.model})
     resolve_device(args.device)
     started = time.perf_counter()

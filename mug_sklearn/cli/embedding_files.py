@@ -7,30 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._series_files import check_suffix
-
-_SUFFIXES = (".npz", ".npy", ".parquet")
-
-
-def check_embedding_path(path: Path) -> None:
-    """Refuse an extension that embeddings cannot be written to.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    ValueError
-        Where it has another extension.
-    ImportError
-        Where its format needs a package that is not installed.
-
-    Examples
-    --------
-    >>> check_embedding_path(Path("embedding.npz"))
-    """
-    check_suffix(path, _SUFFIXES)
+EMBEDDING_SUFFIXES = (".npz", ".npy", ".parquet")
 
 
 def write_embedding(
