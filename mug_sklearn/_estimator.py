@@ -61,6 +61,7 @@ from .persistence import (
     readout_to_arrays,
     write_state,
 )
+from .pretraining.random_streams import RandomStream
 from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
@@ -917,7 +918,7 @@ class MUGTransformer(
         size = max(2, min(RESERVOIR_SERIES, RESERVOIR_VALUES // values))
         # A plain fit before the stream has left no sample.
         earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
-        rng = np.random.default_rng([seed, 4, earlier.n_seen])
+        rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
         self._reservoir = earlier.extended(panel, size, rng)
         if goes_on:
             seed = int(rng.integers(2**31 - 1))

@@ -23,6 +23,7 @@ from .persistence import (
     moments_to_arrays,
 )
 from .pretraining.discovery import discover_shapelets
+from .pretraining.random_streams import RandomStream
 from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
@@ -124,7 +125,7 @@ class Course:
             return
         network.eval()
         seed = self.plan.seed
-        rng = np.random.default_rng([seed, 2])
+        rng = RandomStream.SHAPELETS.generator(seed)
         discover_shapelets(network, *self._sample(DISCOVERY_SERIES, rng), rng)
         if self.config.n_random_shapelets and self.calibrates:
             values, observed = self._sample(CALIBRATION_SERIES, rng)
@@ -142,7 +143,7 @@ class Course:
             Where features are not finite.
         """
         panel = self.typical
-        rng = np.random.default_rng([self.plan.seed, 3])
+        rng = RandomStream.READOUT.generator(self.plan.seed)
         size = min(READOUT_SERIES, panel.n_series)
         chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
         names = ["multi"] if readout == "cross" else None

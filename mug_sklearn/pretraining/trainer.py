@@ -18,6 +18,7 @@ from .objectives import (
     segment_cluster_loss,
     token_retrieval_loss,
 )
+from .random_streams import RandomStream
 from .ranks import Ranks
 from .views import View, augmented_view
 
@@ -208,8 +209,7 @@ class Trainer:
         return {"epoch": epoch + 1, "n_steps": len(steps)} | means
 
     def _train_step(self) -> dict[str, float]:
-        seed = np.random.SeedSequence([self.plan.seed, 1, self.step])
-        rng = np.random.default_rng(seed)
+        rng = RandomStream.STEP.generator(self.plan.seed, self.step)
         # A GPU makes the views of a large batch in a fraction of the time. Unlike ones
         # draw otherwise, so several processes that need equal views use the CPU.
         draws_there = self.device.type == "cuda" and self.ranks.size == 1
@@ -238,9 +238,8 @@ class Trainer:
     def _batch_indices(self) -> np.ndarray:
         epoch, batch = divmod(self.step, self.plan.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            seed = np.random.SeedSequence([self.plan.seed, 0, epoch])
-            order = np.random.default_rng(seed).permutation(self.plan.n_series)
-            self._order = epoch, order
+            rng = RandomStream.ORDER.generator(self.plan.seed, epoch)
+            self._order = epoch, rng.permutation(self.plan.n_series)
         start = batch * self.plan.batch_size
         return self._order[1][start : start + self.plan.batch_size]
 
