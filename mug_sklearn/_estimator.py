@@ -34,6 +34,7 @@ from ._panel import (
     holds_series_in_cells,
     is_list_of_series,
     is_stored,
+    refuse_dates,
     series_from_list,
 )
 from ._settings import (
@@ -174,9 +175,9 @@ class MUGTransformer(
         over time, scaled and turned as the former is).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
-        series, or 512 of a stream, and there is one less of them than of those, but at
-        least one. None gives the scaled and centred features themselves, whose
-        variances differ; their mean is 1.
+        series, or on the sample that `partial_fit` keeps, and there is one less of them
+        than of those, but at least one. None gives the scaled and centred features
+        themselves, whose variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
@@ -186,7 +187,8 @@ class MUGTransformer(
     max_epochs : int or "auto", default="auto"
         Passes over the training series; 0 leaves the network untrained. "auto" is a
         budget of 100 optimisation steps for up to 1,000 series, growing with the
-        square root of their number to at most 1,000.
+        square root of their number to at most 1,000; in later calls of `partial_fit` it
+        is one pass.
     batch_size : int or "auto", default="auto"
         Series in a training batch; "auto" is 8, or all series if fewer.
     learning_rate : float, default=2e-3
@@ -467,6 +469,8 @@ class MUGTransformer(
             Where the estimator was not loaded from a checkpoint, where the panel is
             not that of the interrupted fit, series in another order included, or where
             parameters differ that training depends on. The estimator is left as it was.
+        NotFittedError
+            Before anything was fitted or loaded.
 
         See Also
         --------
@@ -508,9 +512,10 @@ class MUGTransformer(
         the thresholds of its random shapelets. Later calls train on the new series
         alone, in one pass with ``max_epochs="auto"``, with what the optimiser remembers
         of earlier ones. Shapelets and readout are then fitted anew, on a uniform sample
-        of up to 512 of all series that `partial_fit` has seen, which the estimator
-        keeps. So embeddings from before a call do not compare with those after it, and
-        they get wider until the sample holds more series than `embedding_dim`.
+        of all series that `partial_fit` has seen, up to 512 or 4.2 million values,
+        which the estimator keeps. So embeddings from before a call do not compare with
+        those after it, and they get wider until the sample holds more series than
+        `embedding_dim`.
 
         Parameters
         ----------
@@ -605,6 +610,13 @@ class MUGTransformer(
             after fine-grained fusion; "multi": timestamps after the cross-granularity
             transformer. Only what `granularity` has.
 
+        Raises
+        ------
+        ValueError
+            Where the input is not acceptable.
+        NotFittedError
+            Before `fit`.
+
         Examples
         --------
         >>> import numpy as np
@@ -631,6 +643,13 @@ class MUGTransformer(
         Returns
         -------
         self : MUGTransformer
+
+        Raises
+        ------
+        ValueError
+            Where it is no device, or one that is not available.
+        NotFittedError
+            Before `fit`.
         """
         check_is_fitted(self)
         self._place(self.network_, resolve_device(device))
@@ -970,6 +989,7 @@ class MUGTransformer(
 
     def _read_array(self, X: Any, reset: bool) -> np.ndarray:
         """Validate a 2-D or 3-D array and give it as (n, C, T)."""
+        refuse_dates(X, "X")
         settings: dict[str, Any] = {
             "allow_nd": True,
             "ensure_all_finite": "allow-nan",

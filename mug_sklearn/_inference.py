@@ -128,6 +128,9 @@ class Inference:
         # The longest series come first, so the first batch has every token there is.
         for rows, arrays in self.map_batches(self._token_arrays, panel):
             for name, (tokens, mask, spans) in arrays.items():
+                # The last patch may reach beyond the longest series.
+                inside = spans[:, 0] < panel.n_timepoints
+                tokens, mask, spans = tokens[:, inside], mask[:, inside], spans[inside]
                 if name not in representations:
                     shape = (panel.n_series, *mask.shape[1:])
                     representations[name] = TokenRepresentation(

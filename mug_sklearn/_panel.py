@@ -21,6 +21,9 @@ from torch import Tensor
 
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
+_FORMS_OF_A_SERIES = (
+    "accepted are arrays of shape (n_timepoints,) or (n_channels, n_timepoints)"
+)
 
 
 @dataclass(frozen=True)
@@ -338,7 +341,8 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
     is_plain = [isinstance(one, list | tuple) for one in X]
-    if not all(
+    # One that is none among others is refused as such, with its position.
+    if not any(
         plain or getattr(one, "ndim", 0) > 0
         for plain, one in zip(is_plain, X, strict=True)
     ):
@@ -377,16 +381,37 @@ def as_plain_array(X: Any) -> Any:
     """A torch tensor or masked array as a numpy array; anything else as it is.
 
     What is masked becomes NaN.
+
+    Raises
+    ------
+    ValueError
+        Where a tensor has no form in numpy.
     """
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufO":
-        is_object = X.dtype.kind == "O"
-        dtype = np.float64 if is_object else np.result_type(X.dtype, np.float32)
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufOSU":
+        is_number = X.dtype.kind in "biuf"
+        dtype = np.result_type(X.dtype, np.float32) if is_number else np.float64
         return np.ma.filled(X.astype(dtype), np.nan)
     if not isinstance(X, torch.Tensor):
         return X
-    tensor = X.detach().cpu()
-    # numpy has no bfloat16
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    try:
+        tensor = X.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"a torch tensor of layout {X.layout} and dtype {X.dtype} was given; dense "
+            f"tensors of numbers are accepted ({error})."
+        ) from error
+
+
+def refuse_dates(X: Any, name: str) -> None:
+    """Refuse dates and durations, which would count as numbers of nanoseconds."""
+    dtypes = getattr(X, "dtypes", None)
+    kinds = [getattr(X, "dtype", None)] if dtypes is None else list(dtypes)
+    if any(getattr(kind, "kind", "") in ("m", "M") for kind in kinds):
+        raise ValueError(
+            f"{name} holds dates or durations; numbers are accepted (float or integer)."
+        )
 
 
 def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
@@ -408,42 +433,8 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     """
     series: list[np.ndarray] = []
     for position, one in enumerate(X):
-        array = as_plain_array(one)
-        if isinstance(one, list | tuple):
-            array = [as_plain_array(channel) for channel in one]
         name = f"series {position} of X"
-        if hasattr(one, "columns"):
-            raise ValueError(
-                f"{name} is a {type(one).__name__}, whose rows may be channels or "
-                "timepoints; accepted are arrays of shape (n_timepoints,) or "
-                "(n_channels, n_timepoints). The adapters in mug_sklearn.adapters take "
-                "the panels of sktime and aeon."
-            )
-        if getattr(array, "dtype", None) == np.dtype(object):
-            raise ValueError(
-                f"{name} has dtype object; numbers are accepted (float or integer)."
-            )
-        array = check_array(
-            array,
-            ensure_2d=False,
-            allow_nd=True,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=0,
-            ensure_min_features=0,
-            dtype=[np.float64, np.float32],
-            input_name=name,
-        )
-        if array.ndim not in (1, 2):
-            raise ValueError(
-                f"{name} has {array.ndim} dimensions; shape (n_timepoints,) or "
-                "(n_channels, n_timepoints) is accepted."
-            )
-        array = array[None] if array.ndim == 1 else array
-        if array.shape[0] == 0 or array.shape[1] == 0:
-            raise ValueError(
-                f"{name} is empty, with shape {array.shape}; at least one channel and "
-                "one timepoint are required."
-            )
+        array = one_series(one, name)
         if series and array.shape[0] != series[0].shape[0]:
             swapped = array.shape[1] == series[0].shape[1] < len(array)
             hint = " Timepoints come last: is each array to be transposed?"
@@ -454,3 +445,63 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
             )
         series.append(array)
     return series
+
+
+def one_series(X: Any, name: str) -> np.ndarray:
+    """Validate one series, of shape (T,) or (C, T), and give it as (C, T).
+
+    Parameters
+    ----------
+    X : array-like
+    name : str
+        What the messages call it.
+
+    Raises
+    ------
+    ValueError
+        Where it has a wrong number of dimensions, no timepoints, infinite values or
+        values that are no numbers.
+    """
+    if hasattr(X, "columns"):
+        raise ValueError(
+            f"{name} is a {type(X).__name__}, whose rows may be channels or "
+            f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
+            "take the panels of sktime and aeon."
+        )
+    if X is None or np.isscalar(X):
+        raise ValueError(f"{name} is {X!r}; {_FORMS_OF_A_SERIES}.")
+    array = as_plain_array(X)
+    if isinstance(X, list | tuple):
+        try:
+            array = np.asarray([as_plain_array(channel) for channel in X])
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is a list of unlike things; {_FORMS_OF_A_SERIES}."
+            ) from error
+    elif getattr(array, "dtype", None) == np.dtype(object):
+        raise ValueError(
+            f"{name} has dtype object; numbers are accepted (float or integer)."
+        )
+    refuse_dates(array, name)
+    array = check_array(
+        array,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        dtype=[np.float64, np.float32],
+        input_name=name,
+    )
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions, of shape {array.shape}; "
+            f"{_FORMS_OF_A_SERIES}."
+        )
+    array = array[None] if array.ndim == 1 else array
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} is empty, with shape {array.shape}; at least one channel and "
+            "one timepoint are required."
+        )
+    return array

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .datasets import read_ts
+from .datasets import load_arrays, read_ts
 from .persistence import MALFORMED
 
 PANEL_FORMATS = [
@@ -124,14 +124,14 @@ def read_panel(path: Path, array: str | None = None) -> Any:
 
 
 def _read_npy(path: Path) -> NDArray:
-    content = np.load(path, mmap_mode="r", allow_pickle=False)
+    content = load_arrays(path, mmap_mode="r")
     if not isinstance(content, np.ndarray):
         raise ValueError("it is an archive of arrays, for which .npz stands")
     return _checked(content)
 
 
 def _read_npz(path: Path, array: str | None) -> NDArray:
-    content = np.load(path, allow_pickle=False)
+    content = load_arrays(path)
     if isinstance(content, np.ndarray):
         raise ValueError("it is no archive, but a single array, for which .npy stands")
     with content:
@@ -164,7 +164,7 @@ def _read_csv(path: Path) -> NDArray:
     top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
     cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
     # One number makes it a series: a stray word must not make a series a line of names.
-    has_names = bool(cells) and not any(map(_is_number, cells))
+    has_names = bool(cells) and not any(map(_is_value, cells))
     if has_names and first_line[0] == "":
         raise ValueError(
             "its first column has no name, as pandas writes an index; write it by "
@@ -248,7 +248,9 @@ def _count_up(cells: list[str]) -> bool:
     return [int(cell) for cell in cells] == list(range(first, first + len(cells)))
 
 
-def _is_number(cell: str) -> bool:
+def _is_value(cell: str) -> bool:
+    if cell.lower() in ("true", "false"):  # which pandas reads as 1 and 0
+        return True
     try:
         float(cell)
     except ValueError:

@@ -1,6 +1,8 @@
 """From the estimator's parameters to the network's shape and the plan of training.
 
-`settings` is anything with the parameters of `MUGTransformer` as attributes.
+`settings` is anything with the parameters of `MUGTransformer` as attributes. Numbers
+may be numpy's, of which the narrow ones overflow in arithmetic, so they are turned into
+Python's.
 """
 
 import math
@@ -74,7 +76,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
     """
     patch_length = settings.patch_length
     if isinstance(patch_length, str):
-        patch_length = -(-n_timepoints // settings.max_tokens)
+        patch_length = -(-n_timepoints // int(settings.max_tokens))
     elif patch_length > n_timepoints:
         raise ValueError(
             f"patch_length={patch_length} is longer than the longest training "
@@ -85,11 +87,12 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
         granularity=settings.granularity,
         n_channels=n_channels,
         n_timepoints=n_timepoints,
-        patch_length=patch_length,
-        d_model=settings.d_model,
+        patch_length=int(patch_length),
+        d_model=int(settings.d_model),
     )
     if config.has_fine:
-        config = replace(config, n_heads=settings.n_heads, n_layers=settings.n_layers)
+        n_heads, n_layers = int(settings.n_heads), int(settings.n_layers)
+        config = replace(config, n_heads=n_heads, n_layers=n_layers)
     if config.has_coarse:
         config = replace(
             config,
@@ -97,8 +100,8 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
                 segment_scale(length, n_timepoints, SEGMENT_POINTS, SEGMENTS_PER_LENGTH)
                 for length in _segment_timepoints(settings, n_timepoints)
             ),
-            n_shapelets=settings.n_shapelets,
-            n_random_shapelets=settings.n_random_shapelets,
+            n_shapelets=int(settings.n_shapelets),
+            n_random_shapelets=int(settings.n_random_shapelets),
             segment_depth=_segment_depth(config.n_patches),
         )
     if config.has_fine and config.has_coarse:
@@ -167,19 +170,18 @@ def training_plan(
     batch_size = settings.batch_size
     if isinstance(batch_size, str):
         batch_size = AUTO_BATCH_SIZE
-    batch_size = min(batch_size, n_series)
     plan = TrainingPlan(
         n_series=n_series,
         n_steps=0,
-        batch_size=batch_size,
-        learning_rate=settings.learning_rate,
+        batch_size=min(int(batch_size), n_series),
+        learning_rate=float(settings.learning_rate),
         loss=settings.loss,
-        token_retrieval_weight=settings.token_retrieval_weight,
-        reconstruction_weight=settings.reconstruction_weight,
-        cluster_triplet_weight=settings.cluster_triplet_weight,
+        token_retrieval_weight=float(settings.token_retrieval_weight),
+        reconstruction_weight=float(settings.reconstruction_weight),
+        cluster_triplet_weight=float(settings.cluster_triplet_weight),
         early_stopping=settings.early_stopping,
-        n_iter_no_change=settings.n_iter_no_change,
-        tol=settings.tol,
+        n_iter_no_change=int(settings.n_iter_no_change),
+        tol=float(settings.tol),
         seed=seed,
         half_precision=trains_in_half_precision(device, settings.precision),
         compiled=settings.compile,
@@ -189,6 +191,6 @@ def training_plan(
         growth = math.sqrt(max(1.0, n_series / 1000))
         n_steps = min(MOST_AUTO_STEPS, round(AUTO_STEPS * growth))
     else:
-        n_passes = 1 if max_epochs == "auto" else max_epochs
+        n_passes = 1 if max_epochs == "auto" else int(max_epochs)
         n_steps = n_passes * plan.steps_per_epoch
     return replace(plan, n_steps=n_steps)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,9 +282,23 @@ def _read_ts(path: Path) -> tuple[Series, NDArray]:
     return series, y
 
 
+def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
+    """What numpy holds in a file of its own, without pickles.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no such one, which numpy takes for a pickle.
+    """
+    with path.open("rb") as file:
+        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("it is no file that numpy.save or numpy.savez wrote")
+    return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+
+
 def _load_npz(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with load_arrays(path) as content:
             found = list(content.files)
             arrays = {key: content[key] for key in _ARRAYS if key in found}
     except (OSError, *MALFORMED) as error:

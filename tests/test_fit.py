@@ -3,6 +3,7 @@
 import random
 import re
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -277,6 +278,31 @@ class TestTraining:
         assert [epoch["epoch"] for epoch in mug.history_] == [1, 2, 3]
         assert [epoch["n_steps"] for epoch in mug.history_] == [2, 2, 2]
         assert mug.loss_curve_ == [epoch["loss"] for epoch in mug.history_]
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32, np.uint64])
+    def test_narrow_integers_count_as_pythons(self, panel, kind):
+        settings = {
+            "patch_length": 5,
+            "segment_lengths": (20,),
+            "n_shapelets": 9,
+            "n_random_shapelets": 200,
+            "embedding_dim": 200,
+            "d_model": 200,
+            "n_heads": 4,
+            "n_layers": 1,
+            "batch_size": 6,
+            "max_epochs": 2,
+            "n_iter_no_change": 255,
+        }
+        narrow = {
+            name: (kind(20),) if name == "segment_lengths" else kind(value)
+            for name, value in settings.items()
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            embedding = MUGTransformer(random_state=0, **narrow).fit_transform(panel)
+        expected = MUGTransformer(random_state=0, **settings).fit_transform(panel)
+        assert_array_equal(embedding, expected)
 
     def test_the_loss_is_the_weighted_sum_of_its_terms(self, panel):
         mug = small_mug(

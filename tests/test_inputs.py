@@ -36,6 +36,7 @@ class TestForms:
             "nested lists": table.tolist(),
             "DataFrame": pd.DataFrame(table),
             "tensor": torch.from_numpy(table),
+            "negated tensor": torch._neg_view(torch.from_numpy(-table)),
             "float32": table.astype(np.float32),
             "Fortran order": np.asfortranarray(table),
         }
@@ -220,6 +221,7 @@ class TestMissing:
             np.ma.array(whole, mask=mask),
             np.ma.array(whole.astype(np.float32), mask=mask),
             np.ma.array(whole.astype(object), mask=mask),
+            np.ma.array(whole.astype(str), mask=mask),
             [np.ma.array(one, mask=m) for one, m in zip(whole, mask, strict=True)],
             [
                 [np.ma.array(c, mask=m) for c, m in zip(*both, strict=True)]
@@ -368,6 +370,33 @@ REFUSED = {
         [np.zeros((2, 4)), np.zeros((3, 4))],
         ValueError,
         "series 1 of X has 3 channels, but series 0 has 2",
+    ),
+    "none among series": (
+        [np.zeros(3), None],
+        ValueError,
+        r"series 1 of X is None; accepted are arrays of shape \(n_timepoints,\)",
+    ),
+    "number among series": ([[1.0, 2.0], 3.0], ValueError, r"series 1 of X is 3\.0"),
+    "channels of unlike lengths": (
+        [[[1.0, 2.0], [1.0]], [[1.0, 2.0], [3.0, 4.0]]],
+        ValueError,
+        "series 0 of X is a list of unlike things",
+    ),
+    "dates": (np.zeros((2, 3), "M8[s]"), ValueError, "X holds dates or durations"),
+    "durations among series": (
+        [np.zeros(3), np.zeros(3, "m8[s]")],
+        ValueError,
+        "series 1 of X holds dates or durations",
+    ),
+    "DataFrame of dates": (
+        pd.DataFrame({"a": [1.0, 2.0], "b": pd.to_datetime(["2026-01-01"] * 2)}),
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "sparse tensor": (
+        torch.eye(3).to_sparse(),
+        ValueError,
+        r"layout torch\.sparse_coo .* dense tensors of numbers are accepted",
     ),
     "sparse": (csr_array(np.eye(3)), TypeError, "[Ss]parse"),
     "complex": (np.zeros((2, 3), dtype=complex), ValueError, "[Cc]omplex"),

@@ -105,6 +105,7 @@ def test_errors_take_one_line(tmp_path, capsys, arguments, message):
         (["demo", "--max-epochs", "few"], "invalid integer value: 'few'"),
         (["demo", "--max-epochs", "0"], "0 is less than 1"),
         (["demo", "--random-state", "-1"], "-1 is less than 0"),
+        (["demo", "--random-state", "4294967296"], "is more than 4294967295"),
     ],
 )
 def test_usage_errors(capsys, arguments, message):

@@ -143,6 +143,15 @@ class TestGranularities:
         assert spans.min() == 0
         assert spans.max() == 30
 
+    @pytest.mark.parametrize("n_timepoints", [28, 29])
+    def test_every_span_holds_a_timepoint(self, panel, n_timepoints):
+        X = panel[:, :, :n_timepoints]
+        mug = small_mug(patch_length=4, segment_lengths=(2, 3)).fit(X)
+        for one in mug.transform_granularities(X).values():
+            assert one.tokens.shape[1] == one.mask.shape[1] == len(one.spans)
+            assert (one.spans[:, 0] < one.spans[:, 1]).all()
+            assert one.spans.max() == n_timepoints
+
     @pytest.mark.parametrize("granularity", ["fine", "coarse"])
     def test_only_what_is_there(self, panel, granularity):
         mug = small_mug(granularity=granularity).fit(panel)

@@ -40,8 +40,9 @@ SHARED_TAGS = {
 class PanelTransformerAdapter(BaseTransformer):
     """A scikit-learn transformer of panels as a transformer of sktime's.
 
-    It goes before a classifier in sktime's pipelines, ``adapter * SVC()``, and its
-    parameters have nested names, ``transformer__embedding_dim``.
+    It goes before a classifier in sktime's pipelines, ``adapter * SVC()``. Its
+    parameters have nested names, ``transformer__embedding_dim``; in such a pipeline,
+    ``PanelTransformerAdapter__transformer__embedding_dim``.
 
     Parameters
     ----------

@@ -88,8 +88,13 @@ def _sources(
         folder.mkdir(parents=True, exist_ok=True)
     found = {name: str(path) for name, path in find_datasets(folder).items()}
     if wanted == ["all"]:
-        if not found:
+        if folder is None:
             raise ValueError("'all' is every data set in the folder that --data names")
+        if not found:
+            raise ValueError(
+                f"--data {str(folder)!r} holds no data set, neither NAME.npz nor "
+                "NAME_TRAIN.ts beside NAME_TEST.ts"
+            )
         return found
     known = {name: name for name in bundled_names()} | found
     missing = [name for name in wanted if name not in known]

@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Callable
 
 
-def at_least(minimum: int) -> Callable[[str], int]:
+def at_least(minimum: int, at_most: int | None = None) -> Callable[[str], int]:
     """Give argparse's type of the integers from a minimum on.
 
     Parameters
     ----------
     minimum : int
+    at_most : int, optional
 
     Returns
     -------
@@ -26,6 +27,12 @@ def at_least(minimum: int) -> Callable[[str], int]:
     def integer(text: str) -> int:
         if int(text) < minimum:
             raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")
+        if at_most is not None and int(text) > at_most:
+            raise argparse.ArgumentTypeError(f"{text} is more than {at_most}")
         return int(text)
 
     return integer
+
+
+# What scikit-learn's `check_random_state` takes.
+random_seed = at_least(0, at_most=2**32 - 1)

@@ -15,7 +15,7 @@ from .. import MUGTransformer
 from .._raw_values import raw_values
 from ..datasets import Dataset, bundled_names, load_dataset
 from ..persistence import check_replaceable
-from .arguments import at_least
+from .arguments import at_least, random_seed
 
 _GRANULARITIES = {
     "MUG + SVC": "multi",
@@ -68,7 +68,7 @@ def add_command(commands: Any) -> None:
     )
     demo.add_argument(
         "--random-state",
-        type=at_least(0),
+        type=random_seed,
         default=0,
         metavar="SEED",
         help="seed of every fit (default: %(default)s)",

@@ -21,7 +21,7 @@ from .._series_files import (
 )
 from ..device import resolve_device
 from ..persistence import check_replaceable, replaced_file
-from .arguments import at_least
+from .arguments import at_least, random_seed
 from .embedding_files import EMBEDDING_SUFFIXES, write_embedding
 
 CHUNK_SERIES = 512
@@ -98,7 +98,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--random-state",
-        type=at_least(0),
+        type=random_seed,
         metavar="SEED",
         help="seed of the fit (default: 0)",
     )

@@ -83,6 +83,11 @@ class CrossAttentionDisplay:
         Returns
         -------
         CrossAttentionDisplay
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `plot_cross_attention`.
         """
         panel = read_panel(estimator, X)
         row = require_row("series", series, panel)
@@ -209,7 +214,8 @@ def plot_cross_attention(
     TypeError
         Where the estimator is another one, such as a pipeline.
     ValueError
-        Where the estimator has no such attention, or `series` is no row of `X`.
+        Where the estimator has no such attention, `series` is no row of `X`, or `ax`
+        holds another number of axes.
 
     Examples
     --------

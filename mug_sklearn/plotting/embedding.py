@@ -104,6 +104,8 @@ class EmbeddingDisplay:
             Before `fit`.
         TypeError
             Where the estimator cannot transform.
+        ImportError, ValueError
+            As `plot_embedding`, and where `estimator.transform` does not take `X`.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "transform"):
@@ -135,6 +137,11 @@ class EmbeddingDisplay:
         Returns
         -------
         EmbeddingDisplay
+
+        Raises
+        ------
+        ImportError, ValueError
+            As `plot_embedding`.
         """
         vectors = check_array(embedding, dtype=np.float64, input_name="embedding")
         if method not in _METHODS:
@@ -223,8 +230,8 @@ def plot_embedding(
     Raises
     ------
     ValueError
-        Where `method` is another one, `embedding` is no finite table or `y` has another
-        length or lacks labels.
+        Where `method` is another one, `embedding` is no finite table, or has fewer than
+        four series with "tsne" and "umap", or `y` has another length or lacks labels.
     ImportError
         Where umap-learn is asked for and not installed.
 
@@ -297,7 +304,7 @@ def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
     # Both are named: matplotlib by itself leaves out what begins with an underscore.
     ax.legend(
         marks,
-        [str(label) for label in classes],
+        [str(label).replace("$", r"\$") for label in classes],  # no formulas
         title="class",
         ncols=-(-len(classes) // _CLASSES_PER_LEGEND_COLUMN),
         loc="upper left",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import column_or_1d
 
-from .._panel import as_plain_array
+from .._panel import one_series
 from ._style import (
     draw_channel_legend,
     draw_series,
@@ -96,16 +96,21 @@ class NeighborsDisplay:
         Returns
         -------
         NeighborsDisplay
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `plot_neighbors`.
         """
         panel = read_panel(estimator, X)
-        query = as_plain_array(query)
-        shape = np.shape(query)
-        if len(shape) not in (1, 2):
+        asked = one_series(query, "query")
+        if len(asked) != panel.n_channels:
             raise ValueError(
-                f"query has shape {shape}; accepted is one series, (n_timepoints,) or "
-                "(n_channels, n_timepoints)."
+                f"query has {len(asked)} channels, but the series of X have "
+                f"{panel.n_channels}."
             )
-        asked = read_panel(estimator, [np.asarray(query)])
+        if np.isnan(asked).all():
+            raise ValueError("query holds no observed value (only NaN).")
         number = require_count(
             "n_neighbors", n_neighbors, panel.n_series, "the number of series in X"
         )
@@ -115,10 +120,10 @@ class NeighborsDisplay:
                 f"y has {len(labels)} labels, but X has {panel.n_series} series."
             )
         search = NearestNeighbors(n_neighbors=number).fit(estimator.transform(X))
-        found = search.kneighbors(estimator.transform([np.asarray(query)]))
+        found = search.kneighbors(estimator.transform([asked]))
         distances, rows = (part[0] for part in found)
         return cls(
-            asked.take(np.array([0]))[0],
+            asked,
             panel.take(rows),
             rows,
             distances,
@@ -198,8 +203,9 @@ def plot_neighbors(
     TypeError
         Where the estimator is another one, such as a pipeline.
     ValueError
-        Where `query` is not one series, `n_neighbors` is more than there are, or `y`
-        has another length.
+        Where `query` is not one series with the channels of `X` and a value,
+        `n_neighbors` is less than 1 or more than there are, `y` has another length, or
+        `ax` another number of axes.
 
     Examples
     --------

@@ -100,6 +100,11 @@ class ShapeletsDisplay:
         Returns
         -------
         ShapeletsDisplay
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `plot_shapelets`.
         """
         panel = read_panel(estimator, X)
         if not estimator.config_.has_coarse:
@@ -190,8 +195,8 @@ def plot_shapelets(
     TypeError
         Where the estimator is another one, such as a pipeline.
     ValueError
-        Where the estimator has no shapelets, or not so many, or no series of `X` has a
-        value to compare.
+        Where the estimator has no shapelets, or not so many, no series of `X` has a
+        value to compare, or `ax` holds another number of axes.
 
     Examples
     --------

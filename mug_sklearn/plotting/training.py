@@ -91,19 +91,19 @@ class LossCurveDisplay:
         ValueError
             If the history holds no epoch.
         TypeError
-            If it holds something other than dictionaries.
+            If it holds something other than dictionaries with an epoch's number.
         """
         history = self.history
-        if not history:
+        if len(history) == 0:
             raise ValueError(
                 "the history holds no epoch; a loss curve needs at least one epoch of "
                 "training"
             )
         for row in history:
-            if not isinstance(row, Mapping):
+            if not (isinstance(row, Mapping) and "epoch" in row):
                 raise TypeError(
-                    f"the history holds {row!r}, and a dict for each epoch is "
-                    "accepted, as in MUGTransformer.history_"
+                    f"the history holds {row!r}, and a dict for each epoch, with its "
+                    "number as 'epoch', is accepted, as in MUGTransformer.history_"
                 )
         own_figure = ax is None
         if ax is None:
@@ -156,11 +156,13 @@ def plot_loss_curve(
 
     Raises
     ------
+    NotFittedError
+        Before `fit`.
     ValueError
         If the history holds no epoch.
     TypeError
-        If it holds something other than dictionaries, such as `loss_curve_`, or the
-        estimator is another one, such as a pipeline.
+        If it holds something other than dictionaries with an epoch's number, such as
+        `loss_curve_`, or the estimator is another one, such as a pipeline.
 
     Examples
     --------

@@ -230,7 +230,7 @@ class Trainer:
             raise ValueError(
                 f"Training diverged: the loss of step {self.step + 1} is "
                 f"{recorded['loss']}. Choose a learning_rate below "
-                f"{self.plan.learning_rate}."
+                f"{self.plan.learning_rate}, or lower weights of its terms."
             )
         self.losses.append(recorded)
         return recorded

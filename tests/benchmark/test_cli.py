@@ -107,6 +107,13 @@ def test_all_needs_a_folder(output, capsys):
     assert "--data" in capsys.readouterr().err
 
 
+def test_an_empty_folder_is_told(tmp_path, output, capsys):
+    (tmp_path / "empty").mkdir()
+    data = ["--data", str(tmp_path / "empty")]
+    assert main(["benchmark", *data, "--output", str(output)]) == 2
+    assert "holds no data set, neither NAME.npz nor" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("without_aeon")
 def test_peers_without_aeon_name_the_extra(folder, output, capsys):
     assert run(folder, output, "--methods", "raw", "hydra", "rdst") == 2

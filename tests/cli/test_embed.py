@@ -125,6 +125,11 @@ class TestInputs:
         X = np.array([[float(cell or "nan") for cell in row] for row in rows])
         assert_array_equal(embed("a.csv"), embedding_of(X))
 
+    def test_truth_values_are_no_names(self, tmp_path):
+        (tmp_path / "a.csv").write_text("True,False,true\nFalse,True,false")
+        X = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+        assert_array_equal(embed("a.csv"), embedding_of(X))
+
     @pytest.mark.parametrize("names", ["a,b,c", "NA,b,c"])
     def test_a_named_column_of_whole_values_is_a_timepoint(self, tmp_path, names):
         (tmp_path / "a.csv").write_text(f"{names}\n3,0.5,1.5\n1,2.5,0.5\n7,1.5,2.5")
@@ -265,6 +270,7 @@ class TestRefused:
         (tmp_path / "blank.csv").write_text("  \n")
         np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
         (tmp_path / "bad.npz").write_bytes(b"no archive")
+        (tmp_path / "bad.npy").write_bytes(b"no array")
         np.savez_compressed("damaged.npz", X=np.ones((12, 30)))
         content = bytearray((tmp_path / "damaged.npz").read_bytes())
         content[70] ^= 0xFF
@@ -325,7 +331,8 @@ class TestRefused:
             ("embed infinite.npy out.npz", "'infinite.npy': Input X contains inf"),
             ("embed infinite.npy out.npz --model model.npy", "'infinite.npy': Input"),
             ("embed empty.csv out.npz", "it is empty"),
-            ("embed bad.npz out.npz", "cannot read 'bad.npz'"),
+            ("embed bad.npz out.npz", "'bad.npz': it is no file that numpy.save"),
+            ("embed bad.npy out.npz", "'bad.npy': it is no file that numpy.save"),
             ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
             ("embed named.parquet out.npz", "not numeric: name"),
             ("embed bad.ts out.npz", "error: cannot read bad.ts as a .ts file"),

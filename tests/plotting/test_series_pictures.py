@@ -211,6 +211,14 @@ class TestNeighbors:
         assert_array_equal(display.distances, expected.distances)
         assert_array_equal(display.query, missing)
 
+    def test_what_is_masked_in_channels_of_a_query_is_missing(self, panel, mug):
+        query = [np.ma.masked_greater(channel, 0) for channel in panel[0]]
+        display = NeighborsDisplay.from_estimator(mug, panel, query)
+        missing = np.where(panel[0] > 0, np.nan, panel[0])
+        assert_array_equal(display.query, missing)
+        expected = mug.transform(panel[display.rows]) - mug.transform([missing])
+        assert_allclose(display.distances, np.linalg.norm(expected, axis=1), rtol=1e-4)
+
     def test_a_query_may_be_a_tensor_with_gradients(self, panel, mug):
         query = torch.from_numpy(panel[0]).requires_grad_()
         display = NeighborsDisplay.from_estimator(mug, panel, query)
@@ -237,8 +245,12 @@ class TestNeighbors:
             ({"n_neighbors": 13}, "n_neighbors=13; accepted are 1 to 12"),
             ({"n_neighbors": 0}, "n_neighbors=0"),
             ({"y": [1, 2]}, "y has 2 labels, but X has 12 series"),
-            ({"query": np.zeros((1, 2, 30))}, r"query has shape \(1, 2, 30\)"),
-            ({"query": np.zeros((3, 30))}, "has 3 channels"),
+            ({"query": np.zeros((1, 2, 30))}, r"query has .* of shape \(1, 2, 30\)"),
+            ({"query": np.zeros((3, 30))}, "query has 3 channels"),
+            ({"query": np.full((2, 30), np.inf)}, "query contains infinity"),
+            ({"query": np.full((2, 30), np.nan)}, "query holds no observed value"),
+            ({"query": []}, "query is empty"),
+            ({"query": [[1.0, 2.0], [1.0]]}, "query is a list of unlike things"),
         ],
     )
     def test_refused(self, panel, mug, change, message):

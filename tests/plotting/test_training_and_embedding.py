@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
@@ -61,6 +62,14 @@ def test_embedding_groups_by_class(ax, embedding):
     assert [len(marks.get_offsets()) for marks in ax.collections] == [10, 10, 10]
 
 
+def test_names_of_classes_are_no_formulas(ax, embedding):
+    names = [r"$\nothing$", "$b_$", "c"]
+    plot_embedding(embedding, names * 10, ax=ax)
+    ax.figure.canvas.draw()
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [text.replace("\\$", "$") for text in shown] == names
+
+
 def test_thirty_classes_are_told_apart(ax, embedding):
     plot_embedding(embedding, [f"class {i}" for i in range(30)], ax=ax)
     looks = {
@@ -110,6 +119,8 @@ def test_loss_curve_of_an_estimator(ax):
     ("what", "message"),
     [
         ([1.1, 0.8], r"holds 1\.1, and a dict for each epoch"),
+        ([{"loss": 1.1}], r"holds {'loss': 1\.1}, and .* number as 'epoch'"),
+        (pd.DataFrame(HISTORY), "holds 'epoch', and a dict for each epoch"),
         (
             make_pipeline(MUGTransformer(), SVC()),
             r"a Pipeline was.*pipeline\[0\]",
