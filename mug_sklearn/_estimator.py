@@ -30,6 +30,7 @@ from ._panel import (
     Panel,
     Reservoir,
     StoredSeries,
+    array_of_list,
     as_plain_array,
     holds_series_in_cells,
     is_list_of_series,
@@ -854,9 +855,8 @@ class MUGTransformer(
         course.complete(network)
         self._place(network.eval(), course.device)
         self.config_ = course.config
-        self.readout_ = course.fit_readout(
-            self._inference(), self.readout, self.embedding_dim
-        )
+        most = None if self.embedding_dim is None else int(self.embedding_dim)
+        self.readout_ = course.fit_readout(self._inference(), self.readout, most)
         self.loss_curve_ = [epoch["loss"] for epoch in self.history_]
         self.n_iter_ = len(self.history_)
         axes = self.readout_.axes
@@ -989,6 +989,7 @@ class MUGTransformer(
 
     def _read_array(self, X: Any, reset: bool) -> np.ndarray:
         """Validate a 2-D or 3-D array and give it as (n, C, T)."""
+        X = array_of_list(X, "X", "accepted are rows of one length")
         refuse_dates(X, "X")
         settings: dict[str, Any] = {
             "allow_nd": True,

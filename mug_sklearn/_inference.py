@@ -154,8 +154,7 @@ class Inference:
         tokens = self.network(values, observed)
         arrays = {}
         if tokens.fine is not None:
-            start = np.arange(tokens.fine.shape[1]) * config.patch_length
-            spans = np.stack((start, start + config.patch_length), axis=1)
+            spans = patch_spans(tokens.fine.shape[1], config.patch_length)
             arrays["fine"] = (tokens.fine, tokens.fine_mask, spans)
         if tokens.coarse is not None:
             spans = tokens.coarse.spans.cpu().numpy()
@@ -170,6 +169,12 @@ class Inference:
             name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
             for name, (tokens, mask, spans) in arrays.items()
         }
+
+
+def patch_spans(n_patches: int, patch_length: int) -> np.ndarray:
+    """First timepoint of each patch, and the one after its last, (n_patches, 2)."""
+    start = np.arange(n_patches) * patch_length
+    return np.stack((start, start + patch_length), axis=1)
 
 
 def _map_in_order(

@@ -377,7 +377,7 @@ def is_stored(X: Any) -> bool:
     return has_rows and len(getattr(X, "shape", ())) in (2, 3)
 
 
-def as_plain_array(X: Any) -> Any:
+def as_plain_array(X: Any, name: str = "X") -> Any:
     """A torch tensor or masked array as a numpy array; anything else as it is.
 
     What is masked becomes NaN.
@@ -385,12 +385,13 @@ def as_plain_array(X: Any) -> Any:
     Raises
     ------
     ValueError
-        Where a tensor has no form in numpy.
+        Where a tensor has no form in numpy; the message calls it by `name`.
     """
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufOSU":
-        is_number = X.dtype.kind in "biuf"
-        dtype = np.result_type(X.dtype, np.float32) if is_number else np.float64
-        return np.ma.filled(X.astype(dtype), np.nan)
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "OSU":
+        # Filled first: what is masked need not be a number.
+        return np.ma.filled(X.astype(object), np.nan).astype(np.float64)
     if not isinstance(X, torch.Tensor):
         return X
     try:
@@ -399,19 +400,35 @@ def as_plain_array(X: Any) -> Any:
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"a torch tensor of layout {X.layout} and dtype {X.dtype} was given; dense "
+            f"{name} is a torch tensor of layout {X.layout} and dtype {X.dtype}; dense "
             f"tensors of numbers are accepted ({error})."
         ) from error
 
 
 def refuse_dates(X: Any, name: str) -> None:
     """Refuse dates and durations, which would count as numbers of nanoseconds."""
-    dtypes = getattr(X, "dtypes", None)
-    kinds = [getattr(X, "dtype", None)] if dtypes is None else list(dtypes)
-    if any(getattr(kind, "kind", "") in ("m", "M") for kind in kinds):
+    dtypes = [X.dtype] if hasattr(X, "dtype") else getattr(X, "dtypes", ())
+    if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
         raise ValueError(
             f"{name} holds dates or durations; numbers are accepted (float or integer)."
         )
+
+
+def array_of_list(X: Any, name: str, accepted: str) -> Any:
+    """A nested list as an array; anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        Where the list has no shape.
+    """
+    if not isinstance(X, list | tuple):
+        return X
+    rows = [as_plain_array(row, name) for row in X]
+    try:
+        return np.asarray(rows)
+    except ValueError as error:
+        raise ValueError(f"{name} is a list of unlike things; {accepted}.") from error
 
 
 def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
@@ -468,17 +485,12 @@ def one_series(X: Any, name: str) -> np.ndarray:
             f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
             "take the panels of sktime and aeon."
         )
-    if X is None or np.isscalar(X):
+    array = as_plain_array(array_of_list(X, name, _FORMS_OF_A_SERIES), name)
+    if not hasattr(array, "ndim"):
+        array = np.asarray(array)
+    if array.ndim == 0:
         raise ValueError(f"{name} is {X!r}; {_FORMS_OF_A_SERIES}.")
-    array = as_plain_array(X)
-    if isinstance(X, list | tuple):
-        try:
-            array = np.asarray([as_plain_array(channel) for channel in X])
-        except ValueError as error:
-            raise ValueError(
-                f"{name} is a list of unlike things; {_FORMS_OF_A_SERIES}."
-            ) from error
-    elif getattr(array, "dtype", None) == np.dtype(object):
+    if array.dtype == np.dtype(object) and not isinstance(X, list | tuple):
         raise ValueError(
             f"{name} has dtype object; numbers are accepted (float or integer)."
         )

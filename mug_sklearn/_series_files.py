@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .datasets import load_arrays, read_ts
-from .persistence import MALFORMED
+from .datasets import read_ts
+from .persistence import MALFORMED, load_arrays
 
 PANEL_FORMATS = [
     "  .npz      the array X, or the only one, or that of --array, of shape",
@@ -164,7 +164,12 @@ def _read_csv(path: Path) -> NDArray:
     top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
     cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
     # One number makes it a series: a stray word must not make a series a line of names.
-    has_names = bool(cells) and not any(map(_is_value, cells))
+    has_names = bool(cells) and not any(map(_is_number, cells))
+    if cells and all(cell.lower() in ("true", "false") for cell in cells):
+        raise ValueError(
+            f"its first line, {', '.join(cells[:3])} and so on, may be names or "
+            "values; write values as 1 and 0, and names that say more"
+        )
     if has_names and first_line[0] == "":
         raise ValueError(
             "its first column has no name, as pandas writes an index; write it by "
@@ -248,9 +253,7 @@ def _count_up(cells: list[str]) -> bool:
     return [int(cell) for cell in cells] == list(range(first, first + len(cells)))
 
 
-def _is_value(cell: str) -> bool:
-    if cell.lower() in ("true", "false"):  # which pandas reads as 1 and 0
-        return True
+def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

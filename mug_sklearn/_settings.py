@@ -145,7 +145,7 @@ def _segment_timepoints(settings: Any, n_timepoints: int) -> list[int]:
     timepoints = set()
     for length in _asked_segment_lengths(settings):
         if not isinstance(length, Integral):
-            timepoints.add(max(1, round(length * n_timepoints)))
+            timepoints.add(max(1, round(float(length) * n_timepoints)))
         elif int(length) <= n_timepoints:
             timepoints.add(int(length))
         else:

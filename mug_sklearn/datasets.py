@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .persistence import MALFORMED
+from .persistence import MALFORMED, load_arrays
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
@@ -280,20 +280,6 @@ def _read_ts(path: Path) -> tuple[Series, NDArray]:
     if y is None:
         raise ValueError(f"{path} has no class labels: its header lacks @classLabel")
     return series, y
-
-
-def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
-    """What numpy holds in a file of its own, without pickles.
-
-    Raises
-    ------
-    ValueError
-        Where the file is no such one, which numpy takes for a pickle.
-    """
-    with path.open("rb") as file:
-        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
-            raise ValueError("it is no file that numpy.save or numpy.savez wrote")
-    return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
 
 
 def _load_npz(path: Path) -> Dataset:

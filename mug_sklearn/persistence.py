@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -156,6 +156,20 @@ def require_form_in_file(state: Mapping[str, Any]) -> None:
         As `write_state`.
     """
     _encoded(dict(state), "", {})
+
+
+def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
+    """What numpy holds in a file of its own, without pickles.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no such one, which numpy takes for a pickle.
+    """
+    with path.open("rb") as file:
+        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("it is no file that numpy.save or numpy.savez wrote")
+    return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn._fitting import Course
-from mug_sklearn._settings import training_plan
+from mug_sklearn._settings import network_config, training_plan
 from mug_sklearn.device import _is_available
 from mug_sklearn.pretraining.trainer import Trainer
 
@@ -303,6 +303,23 @@ class TestTraining:
             embedding = MUGTransformer(random_state=0, **narrow).fit_transform(panel)
         expected = MUGTransformer(random_state=0, **settings).fit_transform(panel)
         assert_array_equal(embedding, expected)
+
+    def test_narrow_floats_do_not_overflow(self, panel):
+        settings = MUGTransformer(segment_lengths=(np.float16(0.5),))
+        (scale,) = network_config(settings, 1, 200_000).segment_scales
+        assert scale.length == 100_000
+        narrow = {
+            "learning_rate": np.float16(2e-3),
+            "tol": np.float16(0.5),
+            "cluster_triplet_weight": np.float16(0.01),
+        }
+        wide = {name: float(value) for name, value in narrow.items()}
+        embedding = small_mug(**narrow).fit_transform(panel)
+        assert_array_equal(embedding, small_mug(**wide).fit_transform(panel))
+
+    def test_the_budget_of_tokens_may_be_a_narrow_integer(self, panel):
+        mug = small_mug(max_tokens=np.uint64(7)).fit(panel)
+        assert mug.config_.patch_length == 5
 
     def test_the_loss_is_the_weighted_sum_of_its_terms(self, panel):
         mug = small_mug(

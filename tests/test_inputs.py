@@ -34,6 +34,8 @@ class TestForms:
             "list of (T,)": list(table),
             "list of (1, T)": [one[None] for one in table],
             "nested lists": table.tolist(),
+            "list of Series": [pd.Series(one) for one in table],
+            "list of tuples and arrays": [tuple(table[0]), *table[1:]],
             "DataFrame": pd.DataFrame(table),
             "tensor": torch.from_numpy(table),
             "negated tensor": torch._neg_view(torch.from_numpy(-table)),
@@ -221,7 +223,7 @@ class TestMissing:
             np.ma.array(whole, mask=mask),
             np.ma.array(whole.astype(np.float32), mask=mask),
             np.ma.array(whole.astype(object), mask=mask),
-            np.ma.array(whole.astype(str), mask=mask),
+            np.ma.array(np.where(mask, "NA", whole.astype(str)), mask=mask),
             [np.ma.array(one, mask=m) for one, m in zip(whole, mask, strict=True)],
             [
                 [np.ma.array(c, mask=m) for c, m in zip(*both, strict=True)]
@@ -388,6 +390,23 @@ REFUSED = {
         ValueError,
         "series 1 of X holds dates or durations",
     ),
+    "nested list of dates": (
+        [[np.datetime64("2026-01-01")] * 3] * 2,
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "dict among series": ([np.zeros(3), {}], ValueError, r"series 1 of X is \{\}"),
+    "sparse tensor among series": (
+        [torch.zeros(3), torch.zeros(3).to_sparse()],
+        ValueError,
+        r"series 1 of X is a torch tensor of layout torch\.sparse_coo",
+    ),
+    "ranges of unlike lengths": (
+        [range(3), range(4)],
+        ValueError,
+        "X is a list of unlike things; accepted are rows of one length",
+    ),
+    "one series of pandas": (pd.Series([1.0, 2.0]), ValueError, "2-dimensional"),
     "DataFrame of dates": (
         pd.DataFrame({"a": [1.0, 2.0], "b": pd.to_datetime(["2026-01-01"] * 2)}),
         ValueError,

@@ -159,7 +159,7 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
         Of the training series along the scaled axes.
     """
     n, width = centred.shape
-    kept = max(1, min(int(embedding_dim), n - 1, width))
+    kept = max(1, min(embedding_dim, n - 1, width))
     # The smaller of the two product matrices has the same leading eigenvalues.
     wide = width > n
     product = centred @ centred.T if wide else centred.T @ centred

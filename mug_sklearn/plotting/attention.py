@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .._inference import patch_spans
 from ._style import (
     COLOURS,
     draw_channel_legend,
@@ -107,13 +108,11 @@ class CrossAttentionDisplay:
         ((_, found),) = inference.map_batches(attend, panel, np.array([row]))
         weights, is_token, is_segment, segment_spans = found
         (values,) = panel.take(np.array([row]))
-        patch = estimator.config_.patch_length
-        start = np.arange(len(is_token)) * patch
-        token_spans = np.stack((start, start + patch), axis=1)[is_token]
+        token_spans = patch_spans(len(is_token), estimator.config_.patch_length)
         return cls(
             values,
             weights[is_token][:, is_segment],
-            token_spans,
+            np.minimum(token_spans[is_token], values.shape[1]),
             segment_spans[is_segment],
         ).plot(ax=ax)
 

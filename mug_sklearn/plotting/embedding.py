@@ -302,11 +302,13 @@ def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
         for index, label in enumerate(classes)
     ]
     # Both are named: matplotlib by itself leaves out what begins with an underscore.
-    ax.legend(
+    legend = ax.legend(
         marks,
-        [str(label).replace("$", r"\$") for label in classes],  # no formulas
+        [str(label) for label in classes],
         title="class",
         ncols=-(-len(classes) // _CLASSES_PER_LEGEND_COLUMN),
         loc="upper left",
         bbox_to_anchor=(1, 1),
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)

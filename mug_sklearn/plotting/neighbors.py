@@ -103,7 +103,9 @@ class NeighborsDisplay:
             As `plot_neighbors`.
         """
         panel = read_panel(estimator, X)
-        asked = one_series(query, "query")
+        is_frame = hasattr(query, "columns")
+        # Of a frame a row is a series, as in X.
+        asked = one_series(np.asarray(query) if is_frame else query, "query")
         if len(asked) != panel.n_channels:
             raise ValueError(
                 f"query has {len(asked)} channels, but the series of X have "
@@ -158,6 +160,7 @@ class NeighborsDisplay:
                 f"series {self.rows[number]}{label}, "
                 f"distance {self.distances[number]:.3g}",
                 fontsize="medium",
+                parse_math=False,
             )
         draw_channel_legend(axes[0], lines)
         axes[-1].set_xlabel("timepoint")

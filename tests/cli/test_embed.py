@@ -125,11 +125,6 @@ class TestInputs:
         X = np.array([[float(cell or "nan") for cell in row] for row in rows])
         assert_array_equal(embed("a.csv"), embedding_of(X))
 
-    def test_truth_values_are_no_names(self, tmp_path):
-        (tmp_path / "a.csv").write_text("True,False,true\nFalse,True,false")
-        X = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-        assert_array_equal(embed("a.csv"), embedding_of(X))
-
     @pytest.mark.parametrize("names", ["a,b,c", "NA,b,c"])
     def test_a_named_column_of_whole_values_is_a_timepoint(self, tmp_path, names):
         (tmp_path / "a.csv").write_text(f"{names}\n3,0.5,1.5\n1,2.5,0.5\n7,1.5,2.5")
@@ -268,6 +263,7 @@ class TestRefused:
         (tmp_path / "word.csv").write_text("1,x\n3,4\n")
         (tmp_path / "empty.csv").write_text("")
         (tmp_path / "blank.csv").write_text("  \n")
+        (tmp_path / "truth.csv").write_text("True,False\nFalse,True\n")
         np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
         (tmp_path / "bad.npz").write_bytes(b"no archive")
         (tmp_path / "bad.npy").write_bytes(b"no array")
@@ -328,6 +324,7 @@ class TestRefused:
             ("embed bad.csv out.npz", "cannot read 'bad.csv'"),
             ("embed word.csv out.npz", "'x'; accepted are numbers, empty cells"),
             ("embed blank.csv out.npz", "cannot read 'blank.csv'"),
+            ("embed truth.csv out.npz", "its first line, True, False and so on, may"),
             ("embed infinite.npy out.npz", "'infinite.npy': Input X contains inf"),
             ("embed infinite.npy out.npz --model model.npy", "'infinite.npy': Input"),
             ("embed empty.csv out.npz", "it is empty"),

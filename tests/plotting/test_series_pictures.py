@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -218,6 +219,19 @@ class TestNeighbors:
         assert_array_equal(display.query, missing)
         expected = mug.transform(panel[display.rows]) - mug.transform([missing])
         assert_allclose(display.distances, np.linalg.norm(expected, axis=1), rtol=1e-4)
+
+    def test_a_query_may_be_a_row_of_a_table(self, table):
+        frame = pd.DataFrame(table)
+        mug = small_mug().fit(frame)
+        for query in (frame.iloc[2], frame.iloc[[2]]):
+            display = NeighborsDisplay.from_estimator(mug, frame, query, n_neighbors=1)
+            assert_array_equal(display.query, table[2:3])
+            assert display.rows == [2]
+
+    def test_labels_are_no_formulas(self, panel, mug):
+        axes = plot_neighbors(mug, panel, panel[0], y=[r"$\nothing$"] * 12)
+        axes[0].figure.canvas.draw()
+        assert r"class $\nothing$" in axes[1].get_title()
 
     def test_a_query_may_be_a_tensor_with_gradients(self, panel, mug):
         query = torch.from_numpy(panel[0]).requires_grad_()
