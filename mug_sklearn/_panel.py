@@ -490,7 +490,8 @@ def one_series(X: Any, name: str) -> np.ndarray:
         array = np.asarray(array)
     if array.ndim == 0:
         raise ValueError(f"{name} is {X!r}; {_FORMS_OF_A_SERIES}.")
-    if array.dtype == np.dtype(object) and not isinstance(X, list | tuple):
+    of_objects = getattr(array, "dtype", None) == np.dtype(object)
+    if of_objects and not isinstance(X, list | tuple):
         raise ValueError(
             f"{name} has dtype object; numbers are accepted (float or integer)."
         )
