@@ -328,7 +328,7 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
 
     Plain nested lists of numbers in rows of one length are a table, as everywhere in
     scikit-learn, and channels of one length a 3-D array; where lengths differ, they can
-    only be series.
+    only be series. So can what stands among arrays, even what is refused later.
 
     Parameters
     ----------
@@ -341,7 +341,6 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
     is_plain = [isinstance(one, list | tuple) for one in X]
-    # One that is none among others is refused as such, with its position.
     if not any(
         plain or getattr(one, "ndim", 0) > 0
         for plain, one in zip(is_plain, X, strict=True)

@@ -163,13 +163,13 @@ def _read_csv(path: Path) -> NDArray:
     }
     top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
     cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
-    # One number makes it a series: a stray word must not make a series a line of names.
-    has_names = bool(cells) and not any(map(_is_number, cells))
     if cells and all(cell.lower() in ("true", "false") for cell in cells):
         raise ValueError(
             f"its first line, {', '.join(cells[:3])} and so on, may be names or "
             "values; write values as 1 and 0, and names that say more"
         )
+    # One number makes it a series: a stray word must not make a series a line of names.
+    has_names = bool(cells) and not any(map(_is_number, cells))
     if has_names and first_line[0] == "":
         raise ValueError(
             "its first column has no name, as pandas writes an index; write it by "

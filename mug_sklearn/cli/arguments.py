@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 
 def at_least(minimum: int, at_most: int | None = None) -> Callable[[str], int]:
-    """Give argparse's type of the integers from a minimum on.
+    """Give argparse's type of the integers from a minimum on, or up to a maximum.
 
     Parameters
     ----------
     minimum : int
     at_most : int, optional
+        The maximum; by default there is none.
 
     Returns
     -------

@@ -259,7 +259,10 @@ class TestNeighbors:
             ({"n_neighbors": 13}, "n_neighbors=13; accepted are 1 to 12"),
             ({"n_neighbors": 0}, "n_neighbors=0"),
             ({"y": [1, 2]}, "y has 2 labels, but X has 12 series"),
-            ({"query": np.zeros((1, 2, 30))}, r"query has .* of shape \(1, 2, 30\)"),
+            (
+                {"query": np.zeros((1, 2, 30))},
+                r"query has 3 dimensions, of shape \(1, 2, 30\)",
+            ),
             ({"query": np.zeros((3, 30))}, "query has 3 channels"),
             ({"query": np.full((2, 30), np.inf)}, "query contains infinity"),
             ({"query": np.full((2, 30), np.nan)}, "query holds no observed value"),
