@@ -44,9 +44,10 @@ def test_training_step(measure, size):
     observed = torch.ones_like(values, dtype=torch.bool)
     lengths = torch.full((8,), n_timepoints)
     mug.set_params(max_epochs=1000, early_stopping=False)
-    plan = training_plan(mug, len(X), 0, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    plan = training_plan(mug, len(X), 0, cpu)
     trainer = Trainer(
-        network, lambda rows: (values, observed, lengths), plan, torch.device("cpu")
+        network, lambda rows, device: (values, observed, lengths), plan, cpu
     )
     steps = trainer.run()
     flop = count_flop(lambda: next(steps))

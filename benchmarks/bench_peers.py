@@ -101,6 +101,7 @@ def test_fit(benchmark, request, method, name):
     if folder is None:
         pytest.skip("no reference code: give its folder with --ts2vec")
     data = load_dataset(sources[name])
+    embedder: MUGTransformer | ReferenceTS2Vec
     if method == "mug":
         fitted(data.X_train[:2])  # a warm-up
         embedder = MUGTransformer(random_state=0, device="cpu")

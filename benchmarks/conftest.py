@@ -54,7 +54,7 @@ def random_walks(
     return rng.standard_normal((n_series, n_channels, n_timepoints)).cumsum(axis=2)
 
 
-def fitted(X: np.ndarray, **parameters: Any) -> MUGTransformer:
+def fitted(X: np.ndarray | list[np.ndarray], **parameters: Any) -> MUGTransformer:
     """An estimator of full size with a handful of training steps."""
-    settings = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
+    settings: dict[str, Any] = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
     return MUGTransformer(**(settings | parameters)).fit(X)

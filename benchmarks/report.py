@@ -156,10 +156,7 @@ def _peers(runs: Runs) -> list[str]:
         )
     if not rows:
         return []
-    header = (
-        *("size", "series"),
-        *("MUG, ms a series", "MiniRocket, ms", "relative rate"),
-    )
+    header = ("size", "series", "MUG, ms a series", "MiniRocket, ms", "relative rate")
     return ["## transform beside MiniRocket", markdown_table(header, rows)]
 
 
@@ -192,9 +189,14 @@ def _fits(runs: Runs) -> list[str]:
     rows.append(
         (
             "median; mean accuracy",
-            *("", "", f"{fit_ratio:.2f}"),
-            *("", "", f"{rate:.2f}"),
-            *(f"{a:.3f}" for a in accuracy),
+            "",
+            "",
+            f"{fit_ratio:.2f}",
+            "",
+            "",
+            f"{rate:.2f}",
+            f"{accuracy[0]:.3f}",
+            f"{accuracy[1]:.3f}",
         )
     )
     header = (
@@ -230,23 +232,23 @@ def _processes(runs: Runs) -> list[str]:
         run["n_jobs"]: run for run in runs.get("bench_processes.test_grid_search", [])
     }
     if 1 in searches:
-        rows = [
+        speeds = [
             (jobs, _time(run), f"{searches[1]['median'] / run['median']:.2f}")
             for jobs, run in searches.items()
         ]
-        header = ("n_jobs", "ms", "speed-up")
-        sections += ["## Grid search", markdown_table(header, rows)]
+        table = markdown_table(("n_jobs", "ms", "speed-up"), speeds)
+        sections += ["## Grid search", table]
     for run in runs.get("bench_processes.test_import", []):
         text = f"`import mug_sklearn` takes {1e3 * run['seconds']:.0f} ms beyond"
         sections += ["## Import", f"{text} torch and scikit-learn."]
-    rows = [
+    series = [
         (f"{run['n_timepoints']:,}", f"{run['seconds']:.1f}", f"{run['peak_gb']:.2f}")
         for run in runs.get("bench_processes.test_long_series", [])
     ]
-    if rows:
+    if series:
         header = ("timepoints", "transform of one, s", "peak of fit and transform, GB")
-        sections += ["## Long series", markdown_table(header, rows)]
-    rows = [
+        sections += ["## Long series", markdown_table(header, series)]
+    maps = [
         (
             f"{run['n_series']:,} x 1,000",
             f"{run['gigabytes']:.2f}",
@@ -256,9 +258,9 @@ def _processes(runs: Runs) -> list[str]:
         )
         for run in runs.get("bench_processes.test_memory_map", [])
     ]
-    if rows:
-        header = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
-        sections += ["## Memory maps", markdown_table(header, rows)]
+    if maps:
+        columns = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
+        sections += ["## Memory maps", markdown_table(columns, maps)]
     return sections
 
 

@@ -91,7 +91,12 @@ FITTED_STATE = (
 )
 # With these changed, `resume` trains as the interrupted call would have.
 NOT_OF_TRAINING = {
-    *("readout", "embedding_dim", "device", "compile", "warm_start", "verbose"),
+    "readout",
+    "embedding_dim",
+    "device",
+    "compile",
+    "warm_start",
+    "verbose",
 }
 _OF_ANOTHER_LENGTH = (
     "For another length pass a 3-D array, np.asarray(X)[:, np.newaxis]."

@@ -216,25 +216,25 @@ class _Batches:
         order = np.argsort(-n_patches, kind="stable")
         self.rows = rows[order]
         # Negated, as numpy searches in what ascends.
-        self.less_patches = -n_patches[order].astype(np.float64)
-        self.most_values, self.most = ACCELERATOR_BATCH
+        self.negated_n_patches = -n_patches[order].astype(np.float64)
+        self.most_values, self.affordable = ACCELERATOR_BATCH
         self.least_alike = 0.5
         if inference.device.type == "cpu":
             self.least_alike = 1.0
             self.most_values, most = CPU_BATCH
-            self.most = min(most, max(LEAST_SHARE, math.ceil(len(rows) / n_threads)))
-        self.affordable = self.most
+            share = max(LEAST_SHARE, math.ceil(len(rows) / n_threads))
+            self.affordable = min(most, share)
         self.too_many = 0  # series for which memory did not suffice, at first
         self.lock = Lock()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         start = 0
         while start < len(self.rows):
-            n_timepoints = int(-self.less_patches[start]) * self.patch_length
+            n_timepoints = int(-self.negated_n_patches[start]) * self.patch_length
             n_values = n_timepoints * math.ceil(self.panel.n_channels / 8)
             size = max(1, min(self.affordable, self.most_values // n_values))
-            fewest = self.least_alike * self.less_patches[start]
-            alike = np.searchsorted(self.less_patches, fewest, side="right")
+            fewest = self.least_alike * self.negated_n_patches[start]
+            alike = np.searchsorted(self.negated_n_patches, fewest, side="right")
             stop = min(start + size, int(alike))
             yield self.rows[start:stop]
             start = stop

@@ -184,17 +184,20 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"there is no folder {str(target.parent)!r} for {target.name!r}"
         )
     if target.exists() and not target.is_file():
-        raise ValueError(f"{os.fspath(path)!r} is no file that could be replaced.")
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a regular file, so it cannot be replaced."
+        )
     temporary = target.with_name(_PREFIX + secrets.token_hex(8))
-    temporary.touch(exist_ok=False)
-    # Of the file that is replaced, or the usual ones; what writes may set others.
-    permissions = (target if target.exists() else temporary).stat().st_mode
     try:
+        temporary.touch(exist_ok=False)
+        # Of the file that is replaced, or the usual ones; what writes may set others.
+        permissions = (target if target.exists() else temporary).stat().st_mode
         yield temporary
         temporary.chmod(stat.S_IMODE(permissions))
         os.replace(temporary, target)
     except BaseException:
-        temporary.unlink()
+        # An interrupt may come before it is there, or when it is in place.
+        temporary.unlink(missing_ok=True)
         raise
 
 

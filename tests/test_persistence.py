@@ -117,9 +117,9 @@ def test_a_failed_save_leaves_the_file_alone(panel, path):
 @pytest.mark.skipif(os.name != "posix", reason="/dev/null")
 def test_what_is_no_file_is_not_replaced(panel, tmp_path):
     mug = MUGTransformer(max_epochs=0, random_state=0).fit(panel)
-    with pytest.raises(ValueError, match=r"/dev/null' is no file"):
+    with pytest.raises(ValueError, match=r"/dev/null' is not a regular file"):
         mug.save("/dev/null")
-    with pytest.raises(ValueError, match="is no file"):
+    with pytest.raises(ValueError, match="is not a regular file"):
         mug.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -18,6 +18,7 @@ from sktime.classification.base import BaseClassifier
 from sktime.transformations.base import BaseTransformer
 
 from .. import MUGTransformer
+from ..datasets import stacked
 
 __all__ = ["PanelClassifierAdapter", "PanelTransformerAdapter"]
 
@@ -236,8 +237,7 @@ def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArra
         X = X[channels]
     groups = X.groupby(level=0, sort=False)
     series = [frame.to_numpy(dtype=np.float64).T for _, frame in groups]
-    lengths = {one.shape[1] for one in series}
-    return np.stack(series) if len(lengths) == 1 else series
+    return stacked(series)
 
 
 def _quick_mug(**parameters: Any) -> MUGTransformer:

@@ -12,7 +12,7 @@ def download_datasets(names: Sequence[str], folder: Path) -> None:
     Parameters
     ----------
     names : sequence of str
-        Names of classification sets in the archives.
+        One or more names of classification sets in the archives.
     folder : Path
         Gets a folder for each; what is already there is not downloaded again.
 
@@ -30,9 +30,7 @@ def download_datasets(names: Sequence[str], folder: Path) -> None:
     >>> from mug_sklearn.benchmark.archive import download_datasets
     >>> download_datasets(["Coffee"], Path("data"))  # doctest: +SKIP
     """
-    require_aeon([f"the download of {', '.join(names)}"] if names else [])
-    if not names:
-        return
+    require_aeon([f"the download of {', '.join(names)}"])
     from aeon.datasets import load_classification
     from aeon.datasets.tsc_datasets import tsc_zenodo
 

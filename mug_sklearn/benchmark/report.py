@@ -188,7 +188,7 @@ def _classifier_comparison(results: pd.DataFrame, reference: str) -> list[str]:
     header = ["classifier", "data sets", "mean accuracy", "mean on common data sets"]
     return [
         f"## {reference} under each classifier",
-        coverage(table).replace("compared methods", "classifiers"),
+        coverage(table, "classifiers"),
         markdown_table([*header, "average rank"], rows),
     ]
 

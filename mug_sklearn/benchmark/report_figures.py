@@ -37,6 +37,7 @@ _CAPTION = (
     "tests do not tell apart at 5 %, divided by the number of methods less one. In a "
     "picture of pairs each point is a data set; the reference is better above the line."
 )
+_NEAREST = 7
 # Where a label may stand around its point: offset in points and alignment, best first.
 _LABEL_PLACES = [
     (
@@ -45,11 +46,16 @@ _LABEL_PLACES = [
         align,
         "center" if not y else "bottom" if y > 0 else "top",
     )
-    for distance in (7, 14, 24, 36)
+    for distance in (_NEAREST, 14, 24, 36)
     for x, y, align in (
-        *((1, 0, "left"), (-1, 0, "right"), (0, 1, "center"), (0, -1, "center")),
-        *((0.8, 0.8, "left"), (0.8, -0.8, "left")),
-        *((-0.8, 0.8, "right"), (-0.8, -0.8, "right")),
+        (1, 0, "left"),
+        (-1, 0, "right"),
+        (0, 1, "center"),
+        (0, -1, "center"),
+        (0.8, 0.8, "left"),
+        (0.8, -0.8, "left"),
+        (-0.8, 0.8, "right"),
+        (-0.8, -0.8, "right"),
     )
 ]
 
@@ -167,7 +173,6 @@ def draw_critical_difference(
             width=4 + 2 * space,
             textspace=space,
         )
-        FigureCanvasAgg(figure)
         figure.savefig(path, dpi=_DOTS_PER_INCH, bbox_inches="tight")
 
 
@@ -213,7 +218,6 @@ def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> Non
     limits = (max(0.0, np.floor(lowest * 10) / 10 - 0.02), 1.02)
     with context("default"):
         figure = Figure(figsize=(3.1 * columns, 3.1 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, other in zip(panels, others, strict=False):
             _draw_pair(panel, table, reference, other, limits)
@@ -278,7 +282,7 @@ def draw_time_accuracy(
         ax.set_ylabel("mean accuracy")
         canvas.draw()  # labels are placed in pixels, which only drawing fixes
         _label_points(ax, canvas, points)
-        figure.savefig(path, dpi=figure.dpi * 1.5)
+        figure.savefig(path, dpi=_DOTS_PER_INCH)
 
 
 def _draw_pair(
@@ -329,7 +333,7 @@ def _label_points(ax: Axes, canvas: FigureCanvasAgg, points: pd.DataFrame) -> No
         else:  # too crowded: the best place even if it overlaps
             place = _LABEL_PLACES[0]
             box = _extent_at(label, place, renderer)
-        if max(abs(place[0]), abs(place[1])) > 7:
+        if max(abs(place[0]), abs(place[1])) > _NEAREST:
             ax.annotate(
                 "",
                 (row["seconds"], row["accuracy"]),

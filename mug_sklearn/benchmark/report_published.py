@@ -16,7 +16,7 @@ from .report_text import (
 )
 
 # Papers print three decimals; finer differences would be wins by rounding.
-_DECIMALS = 3
+PRINTED_DECIMALS = 3
 
 
 def published_table(
@@ -24,7 +24,7 @@ def published_table(
 ) -> pd.DataFrame:
     """The reference and its usual peers, on the file's data sets that were run."""
     own = table.loc[table.index.isin(published["dataset"]), [reference]]
-    return join_published(own, published).round(_DECIMALS)
+    return join_published(own, published).round(PRINTED_DECIMALS)
 
 
 def published_lines(
@@ -35,7 +35,8 @@ def published_lines(
     lines = [f"### {reference} and published accuracies: {name}"]
     lines.append(
         f"Of the file's {published['dataset'].nunique()} data sets {len(joined)} were "
-        f"run. Compared after rounding to {_DECIMALS} decimals, as papers print them."
+        f"run. Compared after rounding to {PRINTED_DECIMALS} decimals, as papers print "
+        "them."
     )
     if joined.empty:
         return [*lines, "There is nothing to compare."]
@@ -58,9 +59,12 @@ def source_lines(
     """
     sources = published.groupby("source", sort=False)["method"].unique()
     rows = [[source, ", ".join(methods)] for source, methods in sources.items()]
-    lines = [f"### {name}", _text_table(["source", "methods"], rows)]
+    table = markdown_table(["source", "methods"], rows, numeric=False)
+    lines = [f"### {name}", table]
     figures = published.groupby(["dataset", "method"], sort=False)["accuracy"]
-    rounded = figures.agg(lambda values: list(dict.fromkeys(values.round(_DECIMALS))))
+    rounded = figures.agg(
+        lambda values: list(dict.fromkeys(values.round(PRINTED_DECIMALS)))
+    )
     disagreeing = [
         f"{method} on {dataset} ({', '.join(number(value) for value in values)})"
         for (dataset, method), values in rounded.items()
@@ -88,7 +92,9 @@ def _other_methods(
     ]
     if not others or len(others) == published["method"].nunique():
         return []
-    joined = join_published(table[[reference]], published, others).round(_DECIMALS)
+    joined = join_published(table[[reference]], published, others).round(
+        PRINTED_DECIMALS
+    )
     rows = []
     for column in joined.columns[1:]:
         pair = joined[[reference, column]].dropna()
@@ -110,8 +116,3 @@ def _other_methods(
         "(no ranks, as these sets differ):",
         markdown_table([*header, "wins / draws / losses", "mean difference"], rows),
     ]
-
-
-def _text_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table without numbers."""
-    return markdown_table(header, rows).replace("---:", "---")

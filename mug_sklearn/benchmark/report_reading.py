@@ -15,8 +15,15 @@ KEY = ["dataset", "resample", "method", "seed", "classifier"]
 # In the column of the classifier, of a method that classifies by itself.
 OWN = "own"
 _NUMBERS = [
-    *("accuracy", "balanced_accuracy", "fit_seconds", "transform_seconds"),
-    *("classifier_seconds", "embedding_width", "peak_memory_mb", "n_train", "n_test"),
+    "accuracy",
+    "balanced_accuracy",
+    "fit_seconds",
+    "transform_seconds",
+    "classifier_seconds",
+    "embedding_width",
+    "peak_memory_mb",
+    "n_train",
+    "n_test",
 ]
 RESULT_COLUMNS = [*KEY, *_NUMBERS, "error", "finished", "versions", "machine"]
 PUBLISHED_COLUMNS = ["dataset", "method", "accuracy", "source"]
@@ -64,7 +71,7 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     >>> results[["dataset", "method", "accuracy"]].values.tolist()
     [['Coffee', 'mug', 0.9]]
     """
-    results = _read_csv(Path(path), RESULT_COLUMNS, _NUMBERS, may_be_torn=True)
+    results = read_csv(Path(path), RESULT_COLUMNS, _NUMBERS, may_be_torn=True)
     if results.empty:
         raise ValueError(f"{path} has a header, but holds no run.")
     unexplained = results["accuracy"].isna() & (results["error"] == "")
@@ -109,7 +116,7 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
     ...     load_published(path)["method"].tolist()
     ['TS2Vec']
     """
-    published = _read_csv(Path(path), PUBLISHED_COLUMNS, ["accuracy"])
+    published = read_csv(Path(path), PUBLISHED_COLUMNS, ["accuracy"])
     if published["accuracy"].isna().any():
         row = published[published["accuracy"].isna()].iloc[0]
         raise ValueError(
@@ -136,7 +143,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(repr(str(name)) for name in names) or "none"
 
 
-def _read_csv(
+def read_csv(
     path: Path, required: list[str], numbers: list[str], may_be_torn: bool = False
 ) -> pd.DataFrame:
     """Read a CSV file as strings and numbers; a last row may be torn, and is left out.

@@ -16,10 +16,17 @@ from .report_reading import OWN, listed
 # The usual peers of unsupervised representations. A file may hold dozens of methods,
 # and ranks among all of them would leave hardly a data set that every one has.
 DEFAULT_PUBLISHED = (
-    *("TS2Vec", "T-Loss", "TNC", "TS-TCC", "TST", "ShapeNet"),
-    *("DTW", "ED", "ED-1NN"),
+    "TS2Vec",
+    "T-Loss",
+    "TNC",
+    "TS-TCC",
+    "TST",
+    "ShapeNet",
+    "DTW",
+    "ED",
+    "ED-1NN",
 )
-_DECIMALS = 10
+NOISE_DECIMALS = 10
 
 
 class WinDrawLoss(NamedTuple):
@@ -105,7 +112,7 @@ def complete_rows(table: pd.DataFrame) -> pd.DataFrame:
     """
     present = table.dropna(axis="columns", how="all")
     # Without any column every row would count as complete.
-    return present.dropna().round(_DECIMALS) if present.size else present.iloc[:0]
+    return present.dropna().round(NOISE_DECIMALS) if present.size else present.iloc[:0]
 
 
 def average_ranks(table: pd.DataFrame) -> pd.Series:
@@ -178,7 +185,7 @@ def differences(table: pd.DataFrame, method: str, other: str) -> pd.Series:
                 f"there is no method {name!r} in the table, which has "
                 f"{listed(table.columns)}."
             )
-    return (table[method] - table[other]).dropna().round(_DECIMALS)
+    return (table[method] - table[other]).dropna().round(NOISE_DECIMALS)
 
 
 def wilcoxon_holm(table: pd.DataFrame, reference: str) -> pd.DataFrame:

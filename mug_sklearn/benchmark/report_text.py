@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .report_tables import (
+    NOISE_DECIMALS,
     average_ranks,
     complete_rows,
     differences,
@@ -16,9 +17,12 @@ from .report_tables import (
 NOTHING = "–"
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], numeric: bool = True
+) -> str:
+    """A table whose first column is text and whose others are numbers, or text too."""
+    alignment = "---:" if numeric else "---"
+    lines = [header, ["---"] + [alignment] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
@@ -70,14 +74,14 @@ def rank_table(table: pd.DataFrame) -> str:
     return markdown_table(["method", "mean accuracy", "average rank"], rows)
 
 
-def coverage(table: pd.DataFrame) -> str:
+def coverage(table: pd.DataFrame, compared: str = "compared methods") -> str:
     """Which data sets the means and ranks cover, and which are left out and why."""
     common = complete_rows(table)
     absent = [method for method in table.columns if method not in common.columns]
     present = table.drop(columns=absent)
     text = (
         f"Means and ranks are over the {len(common)} of {len(table)} data sets for "
-        "which all compared methods have an accuracy."
+        f"which all {compared} have an accuracy."
     )
     left_out = [
         f"{dataset} (no {', '.join(row.index[row.isna()])})"
@@ -96,7 +100,7 @@ def accuracy_rows(
 ) -> list[list[str]]:
     """One row a data set, with the best accuracy in bold and the spread over seeds."""
     rows = []
-    for dataset, accuracies in table.round(10).iterrows():
+    for dataset, accuracies in table.round(NOISE_DECIMALS).iterrows():
         row = [str(dataset)]
         for method, accuracy in accuracies.items():
             text = number(accuracy)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -27,7 +27,7 @@ from ..datasets import Dataset, Series, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
-from .report_reading import KEY, OWN, RESULT_COLUMNS
+from .report_reading import KEY, OWN, RESULT_COLUMNS, read_csv
 from .resampling import resample_split
 
 # One failure stops nothing else: not even that of a method that ends the interpreter.
@@ -127,9 +127,10 @@ def run_benchmark(
     units = [
         unit
         for name in sorted(datasets, key=lambda name: -sizes[name])
-        for unit in _units(name, str(datasets[name]), table, seeds, resamples)
+        for unit in _units(
+            name, str(datasets[name]), table, seeds, resamples, classifiers, done
+        )
     ]
-    units = list(_undone(units, table, tuple(dict.fromkeys(classifiers)), done))
     failures = []
     with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
         for rows in _run_units(units, table, n_jobs):
@@ -170,28 +171,18 @@ def _units(
     methods: Mapping[str, Method],
     seeds: int,
     resamples: int,
-) -> Iterator[_Unit]:
-    for resample in range(resamples + 1):
-        for name, method in methods.items():
-            for seed in range(seeds if method.is_random else 1):
-                yield _Unit(dataset, source, resample, name, seed, ())
-
-
-def _undone(
-    units: Iterable[_Unit],
-    methods: Mapping[str, Method],
-    classifiers: tuple[str, ...],
+    classifiers: Sequence[str],
     done: set[tuple[str, ...]],
 ) -> Iterator[_Unit]:
-    """What is left of each unit, with the classifiers that it lacks."""
-    for unit in units:
-        wanted = classifiers
-        if methods[unit.method].is_classifier:
-            wanted = (OWN,)
-        key = (unit.dataset, str(unit.resample), unit.method, str(unit.seed))
-        left = tuple(name for name in wanted if (*key, name) not in done)
-        if left:
-            yield replace(unit, classifiers=left)
+    """What is to be run on a data set, with the classifiers that are not done."""
+    for resample in range(resamples + 1):
+        for name, method in methods.items():
+            wanted = [OWN] if method.is_classifier else dict.fromkeys(classifiers)
+            for seed in range(seeds if method.is_random else 1):
+                key = (dataset, str(resample), name, str(seed))
+                left = tuple(one for one in wanted if (*key, one) not in done)
+                if left:
+                    yield _Unit(dataset, source, resample, name, seed, left)
 
 
 def _run_units(
@@ -385,12 +376,9 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
         elif not content.endswith(b"\n"):
             with path.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            try:
-                rows = list(csv.DictReader(file))
-            except csv.Error as error:
-                raise ValueError(f"{path} does not hold results: {error}") from error
-    return {tuple(row[column] for column in KEY) for row in rows if not row["error"]}
+        results = read_csv(path, RESULT_COLUMNS, ["accuracy"])
+    succeeded = (results["error"] == "") & results["accuracy"].notna()
+    return set(results.loc[succeeded, KEY].itertuples(index=False, name=None))
 
 
 def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

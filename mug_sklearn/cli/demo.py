@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"--output is no folder, {str(args.output)!r}.")
     args.output.mkdir(parents=True, exist_ok=True)
     for name in _PICTURES:
-        check_replaceable(args.output / name, "--output", {})
+        check_replaceable(args.output / name, name, {})
     _demo(data, args.dataset, args.output, args.random_state, args.max_epochs)
 
 
@@ -171,11 +171,9 @@ def _table(results: Sequence[_Result]) -> str:
 
 def _save(path: Path, draw: Callable, title: str) -> None:
     """Draw on a figure of our own, which needs no display and leaves pyplot alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     ax = figure.subplots()
     draw(ax)
     ax.set_title(title)

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         if is_first:
             # The device of this process is not that of who loads the file.
             mug.set_params(device=asked).save(options.save)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         # Each says it: the first to end takes the others down, perhaps unheard.
         place = f" in process {rank}" if rank else ""
         print(f"error{place}: {error}", file=sys.stderr, flush=True)

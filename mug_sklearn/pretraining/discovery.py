@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ..nn.coarse import ShapeletTransform, cut_segments
@@ -73,9 +74,6 @@ def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.nd
     ----------
     Li et al., AAAI 2021, equation 7.
     """
-    # Here, since its package takes longer to import than this one.
-    from scipy.spatial.distance import cdist
-
     diversity = cdist(candidates, candidates).sum(axis=1)
     size_share = cluster_sizes / max(cluster_sizes.sum(), 1)
     diversity_share = diversity / max(diversity.sum(), np.finfo(np.float64).tiny)

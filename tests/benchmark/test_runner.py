@@ -57,6 +57,7 @@ def selfish(seed):
 
 
 METHODS = {"small": Method(small)}
+HEADER = ",".join(RESULT_COLUMNS) + "\n"
 
 
 def run(datasets, output, methods=METHODS, **settings):
@@ -279,15 +280,28 @@ def test_wrong_arguments_stop_before_any_work(datasets, tmp_path, changed, messa
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["something else\n", ",".join(RESULT_COLUMNS) + "\n" + "x" * 200_000 + "\n"],
+    ("content", "message"),
+    [
+        ("something else\n", "does not hold results"),
+        (HEADER + "x" * 200_000 + "\n", "line 2: field larger than"),
+        (HEADER + "A,0,raw\n" * 2, "has 3 fields in line 2, but 18 columns"),
+    ],
+    ids=["header", "long field", "short rows"],
 )
-def test_another_file_is_left_alone(datasets, tmp_path, content):
+def test_another_file_is_left_alone(datasets, tmp_path, content, message):
     output = tmp_path / "r.csv"
     output.write_text(content)
-    with pytest.raises(ValueError, match="does not hold results"):
+    with pytest.raises(ValueError, match=message):
         run(datasets, output)
     assert output.read_text() == content
+
+
+def test_a_row_without_an_outcome_is_run_again(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    row = ["A", "0", "small", "0", "svc", *[""] * (len(RESULT_COLUMNS) - 5)]
+    output.write_text(HEADER + ",".join(row) + "\n")
+    run({"A": datasets["A"]}, output, seeds=1)
+    assert load_results(output)["accuracy"].item() > 0.9
 
 
 def test_results_that_a_spreadsheet_saved_are_gone_on_with(datasets, tmp_path):

@@ -287,6 +287,12 @@ def test_series_of_another_format_are_refused(tmp_path, capsys):
     assert "X.txt': accepted are .npz, .npy, .csv" in capsys.readouterr().err
 
 
+def test_parquet_without_pyarrow(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["fit", "X.parquet", "--save", str(tmp_path / "model")]) == 2
+    assert 'pip install "mug_sklearn[parquet]"' in capsys.readouterr().err
+
+
 def test_reads_what_the_command_line_reads(tmp_path, series):
     np.savez(tmp_path / "X.npz", X_train=series, y_train=np.zeros(len(series)))
     model = tmp_path / "model"
