@@ -63,8 +63,8 @@ from .persistence import (
     readout_to_arrays,
     write_state,
 )
+from .pretraining.processes import Processes
 from .pretraining.random_streams import RandomStream
-from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
 RESERVOIR_SERIES = 512
@@ -553,7 +553,8 @@ class MUGTransformer(
         >>> mug.n_series_seen_
         60
         """
-        # scikit-learn checks the parameters on the first call only.
+        # scikit-learn checks the parameters on the first call only, and tells in here
+        # to skip all checks, so that what a user has told cannot be known.
         self._validate_params()
         self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
@@ -729,8 +730,9 @@ class MUGTransformer(
             Where it is no whole file of `save`, or lacks a parameter of this version.
         """
         state = read_state(path)
-        estimator = cls()
-        missing = sorted({*estimator.get_params(), *FITTED_STATE} - set(state))
+        # As pickles do: a subclass may need arguments to be made.
+        estimator = cls.__new__(cls)
+        missing = sorted({*cls._get_param_names(), *FITTED_STATE} - set(state))
         if missing:
             raise ValueError(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
@@ -786,7 +788,7 @@ class MUGTransformer(
             config=config,
             plan=training_plan(self, panel.n_series, seed, device, one_pass=goes_on),
             device=device,
-            ranks=self._ranks(),
+            processes=self._processes(),
             weights=self.network_.state_dict() if continued else None,
             moments=getattr(self, "_moments", {}) if goes_on else {},
             losses={},
@@ -817,7 +819,7 @@ class MUGTransformer(
             config=self.config_,
             plan=plan,
             device=device,
-            ranks=self._ranks(),
+            processes=self._processes(),
             weights=self.network_.state_dict(),
             moments=interrupted["optimizer"],
             losses=interrupted["losses"],
@@ -956,7 +958,8 @@ class MUGTransformer(
     def _read_panel(self, X: Any, reset: bool) -> Panel:
         """Turn `X` into a panel and check it against the fitted one."""
         X = as_plain_array(X)
-        if isinstance(X, list | tuple) and len(X) == 0:
+        is_row_of_series = isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
+        if is_row_of_series and len(X) == 0:
             raise ValueError("X holds no series; at least one is required.")
         series: Any
         if is_list_of_series(X, not reset and not self._fitted_on_table):
@@ -1028,9 +1031,9 @@ class MUGTransformer(
             self._fitted_width = array.shape[-1]
         return array[:, None, :] if array.ndim == 2 else array
 
-    def _ranks(self) -> Ranks:
+    def _processes(self) -> Processes:
         """The processes that train together; never more because of the environment."""
-        return Ranks()
+        return Processes()
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -23,8 +23,8 @@ from .persistence import (
     moments_to_arrays,
 )
 from .pretraining.discovery import discover_shapelets
+from .pretraining.processes import Processes
 from .pretraining.random_streams import RandomStream
-from .pretraining.ranks import Ranks
 from .pretraining.trainer import Trainer, TrainingPlan
 
 # Statistics that are fitted after training look at no more series than this.
@@ -50,7 +50,7 @@ class Course:
     config : MUGConfig
     plan : TrainingPlan
     device : torch.device
-    ranks : Ranks
+    processes : Processes
         The processes that train together.
     weights : mapping of str to Tensor, optional
         State of the network to go on from; None draws one.
@@ -70,7 +70,7 @@ class Course:
     config: MUGConfig
     plan: TrainingPlan
     device: torch.device
-    ranks: Ranks
+    processes: Processes
     weights: Mapping[str, Tensor] | None
     moments: Mapping[str, Mapping[str, np.ndarray]]
     losses: Mapping[str, np.ndarray]
@@ -98,7 +98,7 @@ class Course:
             network = self._initial_network()
             try:
                 trainer = Trainer(
-                    network, self._read_batch, affordable, self.device, self.ranks
+                    network, self._read_batch, affordable, self.device, self.processes
                 )
                 trainer.optimizer.moments = moments_from_arrays(
                     self.moments, self.device
@@ -112,7 +112,7 @@ class Course:
             except _OutOfMemory as shortage:
                 # Processes that train together must agree on the batch; what was
                 # interrupted ran in batches of this size.
-                may_change = self.ranks.size == 1 and not self.losses
+                may_change = self.processes.size == 1 and not self.losses
                 if affordable.batch_size < 4 or not may_change:
                     raise shortage.error from None
             if affordable is self.plan:

@@ -154,8 +154,8 @@ class Inference:
         tokens = self.network(values, observed)
         arrays = {}
         if tokens.fine is not None:
-            spans = patch_spans(tokens.fine.shape[1], config.patch_length)
-            arrays["fine"] = (tokens.fine, tokens.fine_mask, spans)
+            spans = patch_spans(tokens.fine.mask.shape[1], config.patch_length)
+            arrays["fine"] = (*tokens.fine, spans)
         if tokens.coarse is not None:
             spans = tokens.coarse.spans.cpu().numpy()
             arrays["coarse"] = (tokens.coarse.tokens, tokens.coarse.mask, spans)
@@ -163,8 +163,8 @@ class Inference:
             spans = arrays["fine"][2]
             if config.fine_fusion == "max":
                 spans = np.array([[0, np.iinfo(np.int64).max]])  # the whole series
-            arrays["fused"] = (tokens.fused, tokens.fused_mask, spans)
-            arrays["multi"] = (tokens.multi, tokens.fused_mask, spans)
+            arrays["fused"] = (*tokens.fused, spans)
+            arrays["multi"] = (*tokens.multi, spans)
         return {
             name: (tokens.cpu().numpy(), mask.cpu().numpy(), spans)
             for name, (tokens, mask, spans) in arrays.items()

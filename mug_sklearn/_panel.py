@@ -6,10 +6,11 @@ A panel refers to the caller's data and hands out batches; it never copies the w
 import hashlib
 import math
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -356,11 +357,15 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
 
 def holds_series_in_cells(X: Any) -> bool:
     """Whether `X` is a table with a series in each cell, as sktime's nested panels."""
-    shape = getattr(X, "shape", ())  # a frame of polars has no ndim
-    if len(shape) != 2 or 0 in shape or issparse(X):
+    shape: tuple[Any, ...] = getattr(X, "shape", ())  # a frame of polars has no ndim
+    # Dask's frames do not know theirs.
+    is_known = len(shape) == 2 and all(isinstance(size, Integral) for size in shape)
+    is_numeric = getattr(X, "dtype", None) not in (None, np.dtype(object))
+    if not is_known or 0 in shape or issparse(X) or is_numeric:
         return False
     try:
-        return np.ndim(X.iat[0, 0] if hasattr(X, "iat") else X[0, 0]) > 0
+        cells = X.iloc[0] if hasattr(X, "iloc") else (X[0, j] for j in range(shape[1]))
+        return any(np.ndim(cell) > 0 for cell in cells)
     except TypeError:  # tables of pyarrow's are not asked for a cell this way
         return False
 
@@ -377,9 +382,10 @@ def is_stored(X: Any) -> bool:
 
 
 def as_plain_array(X: Any, name: str = "X") -> Any:
-    """A torch tensor or masked array as a numpy array; anything else as it is.
+    """What is no array of numpy's, but easily one, as such; anything else as it is.
 
-    What is masked becomes NaN.
+    That is a torch tensor, a masked array, whose masked values become NaN, a column of
+    a table, and what tells only how it becomes an array.
 
     Raises
     ------
@@ -391,8 +397,14 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "OSU":
         # Filled first: what is masked need not be a number.
         return np.ma.filled(X.astype(object), np.nan).astype(np.float64)
-    if not isinstance(X, torch.Tensor):
-        return X
+    if isinstance(X, torch.Tensor):
+        return _array_of_tensor(X, name)
+    becomes_array = hasattr(X, "__array__") and not isinstance(X, np.ndarray)
+    has_rows_only = len(getattr(X, "shape", (0,))) == 1
+    return np.asarray(X) if becomes_array and has_rows_only else X
+
+
+def _array_of_tensor(X: Tensor, name: str) -> np.ndarray:
     try:
         tensor = X.detach().cpu().resolve_conj().resolve_neg()
         # numpy has no bfloat16
@@ -405,12 +417,30 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
 
 
 def refuse_dates(X: Any, name: str) -> None:
-    """Refuse dates and durations, which would count as numbers of nanoseconds."""
-    dtypes = [X.dtype] if hasattr(X, "dtype") else getattr(X, "dtypes", ())
-    if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
+    """Refuse dates and durations, which would count as numbers of their units."""
+    if any(map(_is_of_time, _dtypes(X))):
         raise ValueError(
             f"{name} holds dates or durations; numbers are accepted (float or integer)."
         )
+
+
+def _dtypes(X: Any) -> Iterable[Any]:
+    """Of an array, its objects that have one, or the columns of a table."""
+    if isinstance(X, np.ndarray) and X.dtype == np.dtype(object):
+        return (one.dtype for one in X.flat if isinstance(one, np.generic))
+    if hasattr(X, "dtype"):
+        return [X.dtype]
+    schema = getattr(X, "schema", None)  # pyarrow's tables have nothing else
+    return getattr(X, "dtypes", getattr(schema, "types", ()))
+
+
+def _is_of_time(dtype: Any) -> bool:
+    """Whether a dtype of numpy, pandas, polars or pyarrow is of dates or durations."""
+    if hasattr(dtype, "kind"):
+        return dtype.kind in ("m", "M")
+    if hasattr(dtype, "is_temporal"):
+        return bool(dtype.is_temporal())
+    return str(dtype).startswith(("date", "time", "duration"))
 
 
 def array_of_list(X: Any, name: str, accepted: str) -> Any:

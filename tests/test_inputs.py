@@ -1,6 +1,7 @@
 """Every accepted input form, every refused one, and what missing values mean."""
 
 import warnings
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from sklearn.svm import SVC
 from mug_sklearn import MUGTransformer
 
 from .conftest import small_mug
+
+LISTS = pa.list_(pa.float64())
 
 
 def assert_close(actual, expected):
@@ -180,6 +183,38 @@ class TestMissing:
         column = pd.Series(series[:, 0].tolist())
         expected = small_mug().fit_transform(series)
         assert_close(small_mug().fit_transform(column), expected)
+
+    @pytest.mark.parametrize(
+        "as_column",
+        [
+            pl.Series,
+            pa.array,
+            lambda series: pa.chunked_array([series]),
+            lambda series: pd.Series(series, dtype=pd.ArrowDtype(LISTS)),
+        ],
+        ids=["polars", "pyarrow", "pyarrow, in chunks", "pandas of pyarrow"],
+    )
+    @pytest.mark.parametrize("lengths", ["equal", "unequal"])
+    def test_a_column_of_lists_holds_series(self, table, ragged, as_column, lengths):
+        series = list(table) if lengths == "equal" else [one[0] for one in ragged]
+        column = as_column([one.tolist() for one in series])
+        expected = small_mug().fit_transform(series)
+        assert_close(small_mug().fit_transform(column), expected)
+
+    def test_what_only_becomes_an_array_is_one(self, panel, table):
+        class Bare:
+            def __init__(self, array):
+                self.array = array
+
+            def __array__(self, dtype=None, copy=None):
+                return self.array
+
+        for X in (panel, table):
+            expected = small_mug().fit_transform(X)
+            assert_close(small_mug().fit_transform(Bare(X)), expected)
+        mug = small_mug().fit(table)
+        cube = table[:, None, :20]
+        assert_close(mug.transform(Bare(cube)), mug.transform(cube))
 
     def test_a_table_of_pyarrow_is_one(self):
         table = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 30)))
@@ -406,7 +441,33 @@ REFUSED = {
         ValueError,
         "X is a list of unlike things; accepted are rows of one length",
     ),
-    "one series of pandas": (pd.Series([1.0, 2.0]), ValueError, "2-dimensional"),
+    "one series of pandas": (pd.Series([1.0, 2.0]), ValueError, "Expected 2D array"),
+    "empty column": (pd.Series([], dtype=object), ValueError, "X holds no series"),
+    "frame of polars with a date": (
+        pl.DataFrame({"a": [1.0, 2.0], "day": [date(2026, 1, 1), date(2026, 1, 2)]}),
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "frame of polars with a duration": (
+        pl.DataFrame({"a": [1.0, 2.0], "time": [timedelta(1), timedelta(2)]}),
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "table of pyarrow with a date": (
+        pa.table({"a": [1.0, 2.0], "day": [date(2026, 1, 1), date(2026, 1, 2)]}),
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "objects with a date": (
+        np.array([[np.datetime64("2026-01-01"), 1.0]] * 2, dtype=object),
+        ValueError,
+        "X holds dates or durations",
+    ),
+    "frame with a column of series": (
+        pd.DataFrame({"age": [1.0, 2.0], "series": [np.ones(3), np.ones(4)]}),
+        ValueError,
+        "a series in each cell",
+    ),
     "DataFrame of dates": (
         pd.DataFrame({"a": [1.0, 2.0], "b": pd.to_datetime(["2026-01-01"] * 2)}),
         ValueError,

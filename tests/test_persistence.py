@@ -31,6 +31,22 @@ class Named(MUGTransformer):
     """A subclass as users write them."""
 
 
+class Gained(MUGTransformer):
+    """One that cannot be made without an argument, and leaves most to the method."""
+
+    def __init__(self, gain, max_epochs=0):
+        super().__init__(max_epochs=max_epochs, d_model=8, random_state=0)
+        self.gain = gain
+
+
+def test_a_subclass_with_an_argument_comes_back(panel, path):
+    mug = Gained(2.0).fit(panel)
+    mug.save(path)
+    loaded = Gained.load(path)
+    assert loaded.get_params() == {"gain": 2.0, "max_epochs": 0}
+    assert_array_equal(loaded.transform(panel), mug.transform(panel))
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

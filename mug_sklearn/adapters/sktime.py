@@ -95,7 +95,7 @@ class PanelTransformerAdapter(BaseTransformer):
 
     def _fit(self, X: Any, y: Any = None) -> "PanelTransformerAdapter":
         self.channels_ = _channel_names(X)
-        self.transformer_ = clone(self.transformer).fit(as_panel(X))
+        self.transformer_ = clone(self.transformer).fit(as_panel(X), None)
         return self
 
     def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:

@@ -23,7 +23,7 @@ import torch.distributed.nn.functional
 from .. import MUGTransformer
 from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
 from ..persistence import check_replaceable
-from ..pretraining.ranks import ProcessGroupRanks, Ranks
+from ..pretraining.processes import Processes, ProcessGroup
 
 EXAMPLES = """\
 examples:
@@ -38,9 +38,9 @@ series are read from
 class _SharedMUG(MUGTransformer):
     """Trains together with the other processes of torch's process group."""
 
-    def _ranks(self) -> Ranks:
+    def _processes(self) -> Processes:
         together = torch.distributed.is_initialized()
-        return ProcessGroupRanks() if together else Ranks()
+        return ProcessGroup() if together else Processes()
 
 
 # Messages speak of what a user knows.

@@ -27,11 +27,11 @@ from .layers import (
 class TransformerLayer(nn.Module):
     """Post-norm transformer encoder layer with BatchNorm in place of LayerNorm."""
 
-    def __init__(self, d_model: int, n_heads: int, feedforward_width: int) -> None:
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.attention = Attention(d_model, n_heads)
         self.attention_norm = MaskedBatchNorm(d_model)
-        self.feedforward = FeedForward(d_model, feedforward_width)
+        self.feedforward = FeedForward(d_model)
         self.feedforward_norm = MaskedBatchNorm(d_model)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class FineEncoder(nn.Module):
         Timepoints in one token.
     n_positions : int
         Learnable positional encodings. Tokens past the last share the last.
-    d_model, n_heads, n_layers, feedforward_width : int
+    d_model, n_heads, n_layers : int
         Size of the transformer.
     """
 
@@ -77,15 +77,13 @@ class FineEncoder(nn.Module):
         d_model: int,
         n_heads: int,
         n_layers: int,
-        feedforward_width: int,
     ) -> None:
         super().__init__()
         self.patch_length = patch_length
         self.embed = TokenLinear(2 * n_channels * patch_length, d_model)
         self.position = nn.Parameter(torch.zeros(n_positions, d_model))
         self.layers = nn.ModuleList(
-            TransformerLayer(d_model, n_heads, feedforward_width)
-            for _ in range(n_layers)
+            TransformerLayer(d_model, n_heads) for _ in range(n_layers)
         )
         self.head = nn.Sequential(
             nn.GELU(), nn.Linear(d_model, n_channels * patch_length)

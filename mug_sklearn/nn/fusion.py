@@ -42,11 +42,11 @@ class CrossGranularityTransformer(nn.Module):
     Attention, Add & Norm, feed-forward, Add & Norm.
     """
 
-    def __init__(self, d_model: int, n_heads: int, feedforward_width: int) -> None:
+    def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         self.attention = Attention(d_model, n_heads)
         self.attention_norm = nn.LayerNorm(d_model)
-        self.feedforward = FeedForward(d_model, feedforward_width)
+        self.feedforward = FeedForward(d_model)
         self.feedforward_norm = nn.LayerNorm(d_model)
 
     def forward(self, fused: Tensor, coarse: Tensor, coarse_mask: Tensor) -> Tensor:

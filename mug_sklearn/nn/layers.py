@@ -211,9 +211,10 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Position-wise two-layer network with GELU."""
+    """Position-wise two-layer network with GELU, twice as wide inside."""
 
-    def __init__(self, d_model: int, width: int) -> None:
+    def __init__(self, d_model: int) -> None:
+        width = 2 * d_model
         super().__init__(
             TokenLinear(d_model, width), nn.GELU(), TokenLinear(width, d_model)
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,35 +86,42 @@ class MUGConfig:
         return [share + (i < rest) for i in range(len(self.segment_scales))]
 
 
+class Tokens(NamedTuple):
+    """Token-level representation of a batch at one granularity.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n, F, d)
+    mask : bool Tensor of shape (n, F)
+    """
+
+    values: Tensor
+    mask: Tensor
+
+
 @dataclass(frozen=True)
 class Granularities:
     """Token-level representations of a batch; None where a granularity is off.
 
     Attributes
     ----------
-    fine : Tensor of shape (n, F, d), optional
-    fine_mask : bool Tensor of shape (n, F), optional
+    fine : Tokens, optional
     coarse : Segments, optional
-    fused : Tensor of shape (n, F, d), optional
-        One token, (n, 1, d), with ``fine_fusion="max"``.
-    fused_mask : bool Tensor of shape (n, F), optional
-    multi : Tensor of shape (n, F, d), optional
+    fused, multi : Tokens, optional
+        One token a series with ``fine_fusion="max"``.
     """
 
-    fine: Tensor | None = None
-    fine_mask: Tensor | None = None
+    fine: Tokens | None = None
     coarse: Segments | None = None
-    fused: Tensor | None = None
-    fused_mask: Tensor | None = None
-    multi: Tensor | None = None
+    fused: Tokens | None = None
+    multi: Tokens | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Granularities":
         """The same with each tensor that has one row a series changed, masks too."""
-        names = ("fine", "fine_mask", "fused", "fused_mask", "multi")
         changed: dict[str, Any] = {
-            name: change(getattr(self, name))
-            for name in names
-            if getattr(self, name) is not None
+            name: Tokens(*map(change, tokens))
+            for name in ("fine", "fused", "multi")
+            if (tokens := getattr(self, name)) is not None
         }
         if self.coarse is not None:
             parts: dict[str, Any] = {
@@ -151,21 +158,20 @@ class MUGNetwork(nn.Module):
             self.fine = FineEncoder(
                 config.n_channels,
                 config.patch_length,
-                config.n_patches,
-                d_model,
-                n_heads,
-                config.n_layers,
-                2 * d_model,
+                n_positions=config.n_patches,
+                d_model=d_model,
+                n_heads=n_heads,
+                n_layers=config.n_layers,
             )
         if config.has_coarse:
             self.coarse = CoarseEncoder(
                 config.n_channels,
                 config.patch_length,
                 config.segment_scales,
-                config.segment_width,
-                config.segment_depth,
-                config.segment_features,
-                d_model,
+                width=config.segment_width,
+                depth=config.segment_depth,
+                n_features=config.segment_features,
+                d_model=d_model,
             )
             self.shapelets = nn.ModuleList(
                 ShapeletTransform(scale, n_shapelets, config.n_channels)
@@ -184,7 +190,7 @@ class MUGNetwork(nn.Module):
                 else MaxFusion(d_model)
             )
             self.fusion = (
-                CrossGranularityTransformer(d_model, n_heads, 2 * d_model)
+                CrossGranularityTransformer(d_model, n_heads)
                 if config.fusion == "cross_attention"
                 else ConcatenationFusion(d_model)
             )
@@ -204,18 +210,18 @@ class MUGNetwork(nn.Module):
             Observed values that the fine encoder must not see (pretext task).
         """
         # 1. Fine-grained encoder, TST
-        fine = fine_mask = None
+        fine = None
         if self.config.has_fine:
-            fine, fine_mask = self.fine(values, observed, hidden)
+            fine = Tokens(*self.fine(values, observed, hidden))
         # 2. Coarse-grained encoder, ShapeNet
         coarse = self.coarse(values, observed) if self.config.has_coarse else None
-        if fine is None or fine_mask is None or coarse is None:
-            return Granularities(fine=fine, fine_mask=fine_mask, coarse=coarse)
+        if fine is None or coarse is None:
+            return Granularities(fine, coarse)
         # 3. Fine-grained fusion
-        fused, fused_mask = self.fine_fusion(fine, fine_mask)
+        fused = Tokens(*self.fine_fusion(*fine))
         # 4. Cross-granularity transformer: Query = fused, Key = Value = coarse
-        multi = self.fusion(fused, coarse.tokens, coarse.mask)
-        return Granularities(fine, fine_mask, coarse, fused, fused_mask, multi)
+        multi = self.fusion(fused.values, coarse.tokens, coarse.mask)
+        return Granularities(fine, coarse, fused, Tokens(multi, fused.mask))
 
     def pooled_blocks(
         self, values: Tensor, observed: Tensor, names: Iterable[str] | None = None
@@ -236,16 +242,16 @@ class MUGNetwork(nn.Module):
         """
         tokens = self(values, observed)
         ways: dict[str, Callable[[], Tensor]] = {}
-        if tokens.fine is not None and tokens.fine_mask is not None:
-            ways["fine"] = partial(_mean_and_max, tokens.fine, tokens.fine_mask)
+        if tokens.fine is not None:
+            ways["fine"] = partial(_mean_and_max, *tokens.fine)
         if tokens.coarse is not None:
             coarse = tokens.coarse
             ways["coarse"] = partial(masked_max, coarse.features, coarse.feature_mask)
             ways["shapelets"] = partial(self._shapelet_distances, values, observed)
             if self.config.n_random_shapelets:
                 ways["bank"] = partial(self.bank, values, observed)
-        if tokens.multi is not None and tokens.fused_mask is not None:
-            ways["multi"] = partial(_mean_and_max, tokens.multi, tokens.fused_mask)
+        if tokens.multi is not None:
+            ways["multi"] = partial(_mean_and_max, *tokens.multi)
         return {name: ways[name]() for name in (ways if names is None else names)}
 
     def _shapelet_distances(self, values: Tensor, observed: Tensor) -> Tensor:

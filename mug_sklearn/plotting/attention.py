@@ -99,9 +99,9 @@ class CrossAttentionDisplay:
             tokens = network(values, observed)
             coarse = tokens.coarse
             weights = network.fusion.attention.weights(
-                tokens.fused, coarse.tokens, coarse.mask
+                tokens.fused.values, coarse.tokens, coarse.mask
             )
-            counts = tokens.fused_mask[0], coarse.mask[0]
+            counts = tokens.fused.mask[0], coarse.mask[0]
             return tuple(x.cpu().numpy() for x in (weights[0], *counts, coarse.spans))
 
         inference = estimator._inference()

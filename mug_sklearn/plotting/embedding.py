@@ -287,7 +287,8 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
             ) from error
         n_neighbors = min(15, n_series - 1)
         mapper = umap.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1)
-    return mapper.fit_transform(embedding)
+    # Not the frame that scikit-learn may be configured to give.
+    return np.asarray(mapper.fit_transform(embedding))
 
 
 def _scatter(ax: Axes, points: NDArray, colour: Any, marker: str) -> Any:

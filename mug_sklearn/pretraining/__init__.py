@@ -1,1 +1,1 @@
-"""Pretraining without labels: views, ranks, objectives and the training loop."""
+"""Pretraining without labels: views, objectives and the training loop."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..nn.coarse import Segments
 from ..nn.layers import MaskedBatchNorm, masked_mean
-from ..nn.network import MUGNetwork
+from ..nn.network import MUGNetwork, Tokens
 from .adamw import AdamW
 from .objectives import (
     RETRIEVAL_LOSSES,
@@ -18,8 +18,8 @@ from .objectives import (
     segment_cluster_loss,
     token_retrieval_loss,
 )
+from .processes import Processes
 from .random_streams import RandomStream
-from .ranks import Ranks
 from .views import View, augmented_view
 
 GRADIENT_CLIP = 4.0  # TST
@@ -124,7 +124,7 @@ class Trainer:
         lengths)``.
     plan : TrainingPlan
     device : torch.device
-    ranks : Ranks, optional
+    processes : Processes, optional
         The processes that train together; by default this one alone.
 
     Attributes
@@ -139,17 +139,17 @@ class Trainer:
         read_batch: ReadBatch,
         plan: TrainingPlan,
         device: torch.device,
-        ranks: Ranks | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        self.ranks = Ranks() if ranks is None else ranks
-        if self.ranks.size > plan.batch_size:
+        self.processes = Processes() if processes is None else processes
+        if self.processes.size > plan.batch_size:
             raise ValueError(
                 f"batch_size={plan.batch_size} series cannot be shared by "
-                f"{self.ranks.size} processes; each needs at least one."
+                f"{self.processes.size} processes; each needs at least one."
             )
         for module in network.modules():
             if isinstance(module, MaskedBatchNorm):
-                module.sum_over_processes = self.ranks.sum
+                module.sum_over_processes = self.processes.sum
         self.network = network.to(device)
         self._forward = torch.compile(self.network) if plan.compiled else self.network
         self.read_batch = read_batch
@@ -212,7 +212,7 @@ class Trainer:
         rng = RandomStream.STEP.generator(self.plan.seed, self.step)
         # A GPU makes the views of a large batch in a fraction of the time. Unlike ones
         # draw otherwise, so several processes that need equal views use the CPU.
-        draws_there = self.device.type == "cuda" and self.ranks.size == 1
+        draws_there = self.device.type == "cuda" and self.processes.size == 1
         place = self.device if draws_there else torch.device("cpu")
         generator = torch.Generator(place).manual_seed(int(rng.integers(2**63)))
         values, observed, lengths = self.read_batch(self._batch_indices(), place)
@@ -256,7 +256,7 @@ class Trainer:
         n_views = len(views.values)
         own = self._own_rows(n_views)
         values, observed, hidden = (
-            self.ranks.take(part, own)
+            self.processes.take(part, own)
             for part in (views.values, views.observed, views.hidden)
         )
         predicted = None
@@ -269,48 +269,48 @@ class Trainer:
         ):
             tokens = self._forward(values, observed, hidden)
             if tokens.fine is not None:
-                predicted = self.network.fine.reconstruct(tokens.fine, values.shape[-1])
+                predicted = self.network.fine.reconstruct(
+                    tokens.fine.values, values.shape[-1]
+                )
 
         def complete(part: Tensor) -> Tensor:
             if plan.half_precision and part.is_floating_point():
                 part = part.float()
-            return self.ranks.gather(part, own, n_views)
+            return self.processes.gather(part, own, n_views)
 
         # No loss looks at the fine tokens themselves.
-        tokens = replace(tokens, fine=None, fine_mask=None).map(complete)
+        tokens = replace(tokens, fine=None).map(complete)
         terms: dict[str, Tensor] = {}
-        dtype = self.optimizer.parameters[0].dtype
-        total = torch.zeros((), dtype=dtype, device=self.device)
-        if tokens.multi is not None and tokens.fused is not None:
-            assert tokens.fused_mask is not None
-            terms["retrieval"] = self._retrieval(
-                tokens.fused, tokens.multi, tokens.fused_mask
-            )
-            total = total + terms["retrieval"]
-            assert tokens.coarse is not None
-            terms["token_retrieval"] = _token_retrieval(tokens.coarse)
-            total = total + plan.token_retrieval_weight * terms["token_retrieval"]
+        coarse = tokens.coarse
+        if tokens.fused is not None and tokens.multi is not None and coarse is not None:
+            terms["retrieval"] = self._retrieval(tokens.fused, tokens.multi)
+            terms["token_retrieval"] = _token_retrieval(coarse)
         if predicted is not None:
             terms["reconstruction"] = reconstruction_loss(
                 complete(predicted), views.values, views.hidden
             )
-            total = total + plan.reconstruction_weight * terms["reconstruction"]
-        if tokens.coarse is not None:
-            terms["cluster_triplet"] = _cluster_triplet(tokens.coarse, rng)
-            total = total + plan.cluster_triplet_weight * terms["cluster_triplet"]
-        return {"loss": total} | terms
+        if coarse is not None:
+            terms["cluster_triplet"] = _cluster_triplet(coarse, rng)
+        weights = {
+            "retrieval": 1.0,
+            "token_retrieval": plan.token_retrieval_weight,
+            "reconstruction": plan.reconstruction_weight,
+            "cluster_triplet": plan.cluster_triplet_weight,
+        }
+        weighted = [weights[name] * term for name, term in terms.items()]
+        return {"loss": torch.stack(weighted).sum()} | terms
 
     def _own_rows(self, n_views: int) -> Tensor:
         """Rows of both views of the series that this process encodes."""
         n_series = n_views // 2
-        share = torch.from_numpy(self.ranks.share(n_series)).to(self.device)
+        share = torch.from_numpy(self.processes.share(n_series)).to(self.device)
         return torch.cat((share, n_series + share))
 
-    def _retrieval(self, fused: Tensor, multi: Tensor, mask: Tensor) -> Tensor:
+    def _retrieval(self, fused: Tokens, multi: Tokens) -> Tensor:
         """Steps 5 and 6: each query retrieves its own series in the other view."""
         loss = RETRIEVAL_LOSSES[self.plan.loss]
-        first_query, second_query = masked_mean(fused, mask).chunk(2)
-        first_key, second_key = masked_mean(multi, mask).chunk(2)
+        first_query, second_query = masked_mean(*fused).chunk(2)
+        first_key, second_key = masked_mean(*multi).chunk(2)
         slope, offset = self.network.log_slope.exp(), self.network.offset
         forth = loss(first_query, second_key, slope, offset)
         back = loss(second_query, first_key, slope, offset)
@@ -320,10 +320,10 @@ class Trainer:
         factor = learning_rate_factor(self.step, self.plan.n_steps)
         self.optimizer.zero_grad()
         # All processes have the same loss; their gradients add up to that of one.
-        (loss / self.ranks.size).backward()
+        (loss / self.processes.size).backward()
         # Not network.parameters(): to walk through it takes longer than to clip.
         parameters = self.optimizer.parameters
-        self.ranks.sum_gradients(parameters)
+        self.processes.sum_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP)
         self.optimizer.step(self.plan.learning_rate * factor)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
@@ -113,6 +114,12 @@ def test_pipelines_predict_as_scikit_learn_does(panel, ragged, pipeline):
         assert_array_equal(
             pipeline(small_mug()).fit(frames, Y).predict(frames), expected
         )
+
+
+def test_a_frozen_estimator(panel):
+    mug = small_mug().fit(panel)
+    adapter = PanelTransformerAdapter(FrozenEstimator(mug)).fit(panel[:4])
+    assert_allclose(adapter.transform(panel), mug.transform(panel), atol=1e-6)
 
 
 def test_probabilities_are_those_of_the_estimator(panel):

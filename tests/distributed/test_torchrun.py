@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from mug_sklearn import MUGTransformer
 from mug_sklearn._settings import training_plan
 from mug_sklearn.distributed.torchrun import main
-from mug_sklearn.pretraining.ranks import Ranks
+from mug_sklearn.pretraining.processes import Processes
 from mug_sklearn.pretraining.trainer import Trainer
 
 from ..conftest import SMALL
@@ -88,7 +88,7 @@ def test_every_loss_and_granularity(series, path):
         import torch.distributed.nn.functional
         from mug_sklearn import MUGTransformer
         from mug_sklearn._settings import training_plan
-        from mug_sklearn.pretraining.ranks import ProcessGroupRanks, Ranks
+        from mug_sklearn.pretraining.processes import ProcessGroup, Processes
         from mug_sklearn.pretraining.trainer import Trainer
 
         torch.distributed.init_process_group("gloo")
@@ -104,7 +104,7 @@ def test_every_loss_and_granularity(series, path):
         outcome = []
         for parameters in json.loads(sys.argv[2]):
             runs = []
-            for ranks in (Ranks(), ProcessGroupRanks()):
+            for ranks in (Processes(), ProcessGroup()):
                 mug = MUGTransformer(**parameters | {"max_epochs": 0})
                 mug.fit(panel.numpy()).set_params(max_epochs=4, batch_size=7)
                 cpu = torch.device("cpu")
@@ -272,7 +272,7 @@ def test_an_error_in_one_process_ends_all_with_its_message(
 
 
 def test_more_processes_than_series_in_a_batch_is_an_error():
-    ranks = Ranks()
+    ranks = Processes()
     ranks.size = 3
     mug = MUGTransformer(**SETTINGS | {"batch_size": 2})
     plan = training_plan(mug, 10, 0, torch.device("cpu"))

@@ -73,7 +73,7 @@ def test_a_patch_holds_its_own_timepoints():
 
 
 def test_reconstruction_puts_patches_back_in_place():
-    encoder = FineEncoder(2, 3, 3, 8, 2, 1, 16)
+    encoder = FineEncoder(2, 3, n_positions=3, d_model=8, n_heads=2, n_layers=1)
     encoder.head = torch.nn.Identity()
     series = torch.arange(14.0).reshape(1, 2, 7)
     assert torch.equal(encoder.reconstruct(patches([series], 3), 7), series)
@@ -131,7 +131,7 @@ def standardised(tokens):
 
 def test_a_transformer_layer_is_its_equation():
     generator = torch.Generator().manual_seed(1)
-    layer = TransformerLayer(8, 2, 16).double()
+    layer = TransformerLayer(8, 2).double()
     tokens = torch.randn(2, 5, 8, generator=generator).double()
     mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
     # Attention, Add & Norm, feed-forward, Add & Norm, on the tokens that count alone
@@ -183,7 +183,7 @@ def test_fine_grained_fusion_is_its_equation():
 
 def test_cross_granularity_is_its_equation(batch):
     generator = torch.Generator().manual_seed(1)
-    layer = CrossGranularityTransformer(8, 2, 16).double()
+    layer = CrossGranularityTransformer(8, 2).double()
     fused = torch.randn(2, 5, 8, generator=generator).double()
     coarse = torch.randn(2, 3, 8, generator=generator).double()
     mask = torch.tensor([[True, True, True], [True, False, True]])

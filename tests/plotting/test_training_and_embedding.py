@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -168,6 +169,14 @@ def test_tsne_is_repeatable(n_series):
         maps.append(drawn_points(ax))
     assert ax.get_xlabel() == "t-SNE 1"
     np.testing.assert_array_equal(*maps)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_tsne_where_scikit_learn_gives_frames(ax, container):
+    embedding = np.random.default_rng(0).normal(size=(12, 5))
+    with config_context(transform_output=container):
+        plot_embedding(embedding, method="tsne", random_state=0, ax=ax)
+    assert len(drawn_points(ax)) == 12
 
 
 @pytest.mark.parametrize("shape", [(8, 1), (8, 3)])

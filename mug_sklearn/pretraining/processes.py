@@ -8,7 +8,7 @@ import torch.distributed
 from torch import Tensor
 
 
-class Ranks:
+class Processes:
     """The processes that train together: here, this one alone."""
 
     rank = 0
@@ -48,7 +48,7 @@ class Ranks:
         """Add up the gradients of all processes, in place."""
 
 
-class ProcessGroupRanks(Ranks):
+class ProcessGroup(Processes):
     """The processes of torch's default process group, which must be set up."""
 
     def __init__(self) -> None:
@@ -56,16 +56,16 @@ class ProcessGroupRanks(Ranks):
         self.size = torch.distributed.get_world_size()
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """As in `Ranks`."""
+        """As in `Processes`."""
         summed: Tensor = _SumOverProcesses.apply(tensor)
         return summed
 
     def take(self, tensor: Tensor, rows: Tensor) -> Tensor:
-        """As in `Ranks`."""
+        """As in `Processes`."""
         return tensor[rows]
 
     def gather(self, tensor: Tensor, rows: Tensor, n_rows: int) -> Tensor:
-        """As in `Ranks`."""
+        """As in `Processes`."""
         # Every row comes from one process and is zero on the others, so their sum is
         # exact, and shares may be of different size.
         is_mask = tensor.dtype == torch.bool
@@ -75,7 +75,7 @@ class ProcessGroupRanks(Ranks):
         return whole > 0.5 if is_mask else whole
 
     def sum_gradients(self, parameters: list[Tensor]) -> None:
-        """As in `Ranks`."""
+        """As in `Processes`."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         torch.distributed.all_reduce(flat)
