@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ._files import MALFORMED, load_archive, load_arrays
 from .datasets import read_ts
-from .persistence import MALFORMED, load_arrays
 
 PANEL_FORMATS = [
     "  .npz      the array X, or the only one, or that of --array, of shape",
@@ -131,10 +131,7 @@ def _read_npy(path: Path) -> NDArray:
 
 
 def _read_npz(path: Path, array: str | None) -> NDArray:
-    content = load_arrays(path)
-    if isinstance(content, np.ndarray):
-        raise ValueError("it is no archive, but a single array, for which .npy stands")
-    with content:
+    with load_archive(path) as content:
         names = content.files
         held = ", ".join(names) or "nothing"
         if array is None:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .persistence import MALFORMED, load_arrays
+from ._files import MALFORMED, load_archive
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
@@ -284,7 +284,7 @@ def _read_ts(path: Path) -> tuple[Series, NDArray]:
 
 def _load_npz(path: Path) -> Dataset:
     try:
-        with load_arrays(path) as content:
+        with load_archive(path) as content:
             found = list(content.files)
             arrays = {key: content[key] for key in _ARRAYS if key in found}
     except (OSError, *MALFORMED) as error:

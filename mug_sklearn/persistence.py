@@ -6,34 +6,24 @@ the device that it was trained on, and equal fits have equal states.
 
 import json
 import os
-import secrets
-import stat
-import tempfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ._files import replaced_file
 from .nn.coarse import SegmentScale
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
 
 HEADER = "mug_sklearn"
 FORMAT = 1
-# Of the temporary files that become a user's.
-_PREFIX = ".mug_sklearn."
-# What numpy raises on array files with malformed content; TypeError where a bare array
-# is to be opened as an archive. (UnicodeError is a ValueError.)
-MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error)
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
@@ -156,89 +146,6 @@ def require_form_in_file(state: Mapping[str, Any]) -> None:
         As `write_state`.
     """
     _encoded(dict(state), "", {})
-
-
-def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
-    """What numpy holds in a file of its own, without pickles.
-
-    Raises
-    ------
-    ValueError
-        Where the file is no such one, which numpy takes for a pickle.
-    """
-    with path.open("rb") as file:
-        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
-            raise ValueError("it is no file that numpy.save or numpy.savez wrote")
-    return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-
-
-@contextmanager
-def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a temporary file that takes the place of `path` in the end.
-
-    Where anything is raised inside, `path` stays as it was. A link to a file stays one.
-    """
-    target = Path(path).resolve()
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {str(target.parent)!r} for {target.name!r}"
-        )
-    if target.exists() and not target.is_file():
-        raise ValueError(
-            f"{os.fspath(path)!r} is not a regular file, so it cannot be replaced."
-        )
-    temporary = target.with_name(_PREFIX + secrets.token_hex(8))
-    try:
-        temporary.touch(exist_ok=False)
-        # Of the file that is replaced, or the usual ones; what writes may set others.
-        permissions = (target if target.exists() else temporary).stat().st_mode
-        yield temporary
-        temporary.chmod(stat.S_IMODE(permissions))
-        os.replace(temporary, target)
-    except BaseException:
-        # An interrupt may come before it is there, or when it is in place.
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def check_replaceable(
-    path: Path, name: str, sources: Mapping[str, Path | None]
-) -> None:
-    """Refuse, before any work, what `replaced_file` could not write in the end.
-
-    Parameters
-    ----------
-    path : Path
-        What an argument said.
-    name : str
-        Of that argument, for messages.
-    sources : mapping of str to Path or None
-        Other arguments and the files that they name, which are to be kept.
-
-    Raises
-    ------
-    ValueError
-        Where there is no such folder or nothing can be written in it, or the path is
-        that of a source, or of something that is no file.
-    """
-    target = path.resolve()
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
-    if target.is_dir():
-        raise ValueError(f"{name} is a folder, {str(path)!r}; a file is accepted.")
-    if target.exists() and not target.is_file():
-        raise ValueError(f"{name} is no file, {str(path)!r}; a file is accepted.")
-    for other, source in sources.items():
-        if source and source.exists() and target.exists() and target.samefile(source):
-            raise ValueError(
-                f"{name} is {other}, {str(path)!r}; it would be overwritten."
-            )
-    try:
-        tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PREFIX).close()
-    except OSError as error:
-        raise ValueError(
-            f"{name} cannot be written, {str(path)!r}: {error.strerror}."
-        ) from error
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 
 from .. import MUGTransformer
+from .._files import check_replaceable
 from .._raw_values import raw_values
 from ..datasets import Dataset, bundled_names, load_dataset
-from ..persistence import check_replaceable
 from .arguments import at_least, random_seed
 
 _GRANULARITIES = {

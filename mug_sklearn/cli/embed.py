@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from .. import MUGTransformer
 from .._estimator import warn_of_unobserved
+from .._files import check_replaceable, replaced_file
 from .._series_files import (
     PANEL_FORMATS,
     check_panel_path,
@@ -20,7 +21,6 @@ from .._series_files import (
     read_panel,
 )
 from ..device import resolve_device
-from ..persistence import check_replaceable, replaced_file
 from .arguments import at_least, random_seed
 from .embedding_files import EMBEDDING_SUFFIXES, write_embedding
 

@@ -21,8 +21,8 @@ import torch.distributed
 import torch.distributed.nn.functional
 
 from .. import MUGTransformer
+from .._files import check_replaceable
 from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
-from ..persistence import check_replaceable
 from ..pretraining.processes import Processes, ProcessGroup
 
 EXAMPLES = """\
