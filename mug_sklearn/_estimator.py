@@ -17,27 +17,22 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
 from ._fitting import Course
 from ._inference import Inference, TokenRepresentation
-from ._panel import (
-    Panel,
-    Reservoir,
-    StoredSeries,
-    array_of_list,
-    as_plain_array,
-    holds_series_in_cells,
-    is_list_of_series,
-    is_stored,
-    refuse_dates,
-    series_from_list,
+from ._input_forms import (
+    read_panel,
+    warn_of_single_timepoints,
+    warn_of_unobserved,
 )
+from ._panel import Panel
+from ._reservoir import Reservoir, affordable_series
 from ._settings import (
     changed_parameters,
     check_combinations,
@@ -67,9 +62,6 @@ from .pretraining.processes import Processes
 from .pretraining.random_streams import RandomStream
 from .pretraining.trainer import Trainer, TrainingPlan
 
-RESERVOIR_SERIES = 512
-RESERVOIR_VALUES = 2**22
-
 # What every fit leaves, whatever the input and the parameters.
 FITTED_STATE = (
     "config_",
@@ -98,9 +90,6 @@ NOT_OF_TRAINING = {
     "warm_start",
     "verbose",
 }
-_OF_ANOTHER_LENGTH = (
-    "For another length pass a 3-D array, np.asarray(X)[:, np.newaxis]."
-)
 
 _Arguments = ParamSpec("_Arguments")
 _Returned = TypeVar("_Returned")
@@ -159,8 +148,8 @@ class MUGTransformer(
         `segment_lengths`.
     n_random_shapelets : int, default=128
         Random dilated shapelets for each dilation of the series and of its first
-        differences; rounded up to groups of eight, above 64 on several channels to
-        multiples of 64. 0 leaves the bank out, as in the paper.
+        differences. Rounded up to a multiple of 8; with several channels, above 64 to
+        a multiple of 64. 0 leaves the bank out, as in the paper.
     fine_fusion : {"attention", "max"}, default="attention"
         How timestamp representations are merged.
     fusion : {"cross_attention", "concat"}, default="cross_attention"
@@ -181,9 +170,9 @@ class MUGTransformer(
         over time, scaled and turned as the former is).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
-        series, or on the sample that `partial_fit` keeps, and there is one less of them
-        than of those, but at least one. None gives the scaled and centred features
-        themselves, whose variances differ; their mean is 1.
+        series, or on the sample that `partial_fit` keeps, so at most one fewer exist
+        than there are such series, but at least one. None gives the scaled and centred
+        features themselves, whose variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
     n_heads : int, default=2
@@ -216,8 +205,8 @@ class MUGTransformer(
         What `fit` trains in. "auto" takes bfloat16 where CUDA has it, else float32.
         `transform` computes in float32.
     compile : bool, default=False
-        Let `torch.compile` compile the network for training: 20 to 60 seconds at the
-        start, for steps that a CPU takes a little faster, but a GPU does not. Needs a
+        Let `torch.compile` compile the network for training, which takes 20 to 60
+        seconds. Steps are then slightly faster on a CPU, but not on a GPU. Needs a
         C++ compiler.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn. An int makes fits repeatable. No global
@@ -234,8 +223,8 @@ class MUGTransformer(
     n_channels_in_ : int
         Channels of the training series.
     n_timepoints_in_ : int
-        Length of the longest training series, without trailing missing values; of the
-        first fit, where others went on from it.
+        Length of the longest training series, without trailing missing values; after
+        `warm_start` or `partial_fit`, that of the first fit.
     location_, scale_ : float64 ndarray of shape (`n_channels_in_`,)
         Mean and standard deviation by which channels are standardised.
     network_ : MUGNetwork
@@ -249,7 +238,7 @@ class MUGTransformer(
     loss_curve_ : list of float
         The mean loss of each epoch.
     n_iter_ : int
-        Epochs done, a begun one counted.
+        Epochs done; one that was cut short counts.
     n_series_seen_ : int
         Series of the last `fit` and of the calls of `partial_fit` since.
     device_ : str
@@ -266,9 +255,10 @@ class MUGTransformer(
     n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
     n_timepoints_i), of unequal length; after a fit on these last two, a nested list is
     a list of series. torch tensors are taken as arrays. Each row of a DataFrame is a
-    series, whatever its index. NaN is a missing value (as is what a masked array
-    masks), at the end padding; missing values are masked, never filled in. (Random
-    shapelets see sums of channels, which leave out those that are missing.)
+    series, whatever its index. NaN, or a masked entry of a masked array, is a
+    missing value, and padding at the end of a series; missing values are masked, never
+    filled in. (Random shapelets see sums of channels, from which missing channels are
+    left out.)
     A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
     (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
@@ -454,7 +444,7 @@ class MUGTransformer(
     @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def resume(self, X: ArrayLike, y: Any = None) -> Self:
-        """Go on with a `fit` or `partial_fit` from a checkpoint, to its end. Ours.
+        """Resume an interrupted `fit` or `partial_fit` from a checkpoint. Ours.
 
         On the same machine the result equals that of an uninterrupted call exactly.
 
@@ -512,7 +502,7 @@ class MUGTransformer(
     @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Go on training with further series, of a stream or of many files. Ours.
+        """Continue training on further series, from a stream or many files. Ours.
 
         The first call is a `fit`, and its standardisation of the channels stays, as do
         the thresholds of its random shapelets. Later calls train on the new series
@@ -582,7 +572,7 @@ class MUGTransformer(
             Before `fit`.
         """
         check_is_fitted(self)
-        panel = self._read_panel(X, reset=False)
+        panel = read_panel(self, X, reset=False)
         warn_of_unobserved(panel)
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
 
@@ -635,7 +625,7 @@ class MUGTransformer(
         ((8, 20, 32), [[0, 1], [1, 2]])
         """
         check_is_fitted(self)
-        panel = self._read_panel(X, reset=False)
+        panel = read_panel(self, X, reset=False)
         warn_of_unobserved(panel)
         return self._inference().token_representations(panel)
 
@@ -720,14 +710,15 @@ class MUGTransformer(
         -------
         MUGTransformer
             Of the class that this is called on. One that was fitted on a device which
-            is not available here goes on on the CPU, with a warning.
+            is not available here continues on the CPU, with a warning.
 
         Raises
         ------
         FileNotFoundError
             Where there is no such file.
         ValueError
-            Where it is no whole file of `save`, or lacks a parameter of this version.
+            Where the file is not a complete one that `save` wrote, or lacks a parameter
+            of this version.
         """
         state = read_state(path)
         # As pickles do: a subclass may need arguments to be made.
@@ -748,7 +739,8 @@ class MUGTransformer(
             TypeError,
         ) as error:
             raise ValueError(
-                f"{fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
+                f"{fspath(path)!r} is not a complete file of MUGTransformer.save: "
+                f"{error}"
             ) from error
         return estimator
 
@@ -757,14 +749,14 @@ class MUGTransformer(
     ) -> None:
         device = resolve_device(self.device)
         check_combinations(self)
-        panel = self._read_panel(X, reset=not continued)
+        panel = read_panel(self, X, reset=not continued)
         longest = self.n_timepoints_in_ if continued else panel.n_timepoints
         config = network_config(self, panel.n_channels, longest)
         if continued:
             self._check_same_shape(config)
         warn_of_unobserved(panel)
         if not continued:
-            _warn_of_single_timepoints(panel)
+            warn_of_single_timepoints(panel)
         # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
         if not continued:
@@ -803,7 +795,7 @@ class MUGTransformer(
         self._check_same_parameters(interrupted["parameters"])
         check_combinations(self)
         device = resolve_device(self.device)
-        panel = self._read_panel(X, reset=False)
+        panel = read_panel(self, X, reset=False)
         _check_same_panel(panel.summary(), interrupted["panel"])
         plan = replace(
             TrainingPlan(**interrupted["plan"]),
@@ -940,12 +932,11 @@ class MUGTransformer(
         self, panel: Panel, seed: int, goes_on: bool
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
-        values = panel.n_channels * self.n_timepoints_in_
-        size = max(2, min(RESERVOIR_SERIES, RESERVOIR_VALUES // values))
+        capacity = affordable_series(panel.n_channels * self.n_timepoints_in_)
         # A plain fit before the stream has left no sample.
         earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
-        self._reservoir = earlier.extended(panel, size, rng)
+        self._reservoir = earlier.extended(panel, capacity, rng)
         if goes_on:
             seed = int(rng.integers(2**31 - 1))
         return Panel(self._reservoir.series), seed
@@ -954,82 +945,6 @@ class MUGTransformer(
         if self.random_state is None:
             return int(np.random.default_rng().integers(2**31))
         return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _read_panel(self, X: Any, reset: bool) -> Panel:
-        """Turn `X` into a panel and check it against the fitted one."""
-        X = as_plain_array(X)
-        is_row_of_series = isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
-        if is_row_of_series and len(X) == 0:
-            raise ValueError("X holds no series; at least one is required.")
-        series: Any
-        if is_list_of_series(X, not reset and not self._fitted_on_table):
-            series = series_from_list(X)
-            if reset:
-                self._fitted_on_table = False
-                self._fitted_width = max(one.shape[1] for one in series)
-                self.n_features_in_ = series[0].shape[0]
-                self.__dict__.pop("feature_names_in_", None)
-            n_channels = series[0].shape[0]
-        elif is_stored(X):
-            # The first row shows whether the rest will do.
-            first = np.array(X[:1]).reshape(-1, *X.shape[1:])
-            n_channels = self._read_array(first, reset).shape[1]
-            series = StoredSeries(X)
-        elif holds_series_in_cells(X):
-            raise ValueError(
-                f"X is a table of shape {X.shape} with a series in each cell; accepted "
-                "are an array (n_series, n_channels, n_timepoints) and a list of "
-                "arrays (n_channels, n_timepoints_i). The adapters in "
-                "mug_sklearn.adapters take the panels of sktime and aeon."
-            )
-        else:
-            series = self._read_array(X, reset)
-            n_channels = series.shape[1]
-        if not reset and n_channels != self.n_channels_in_:
-            is_array = isinstance(X, np.ndarray) and X.ndim == 2
-            is_one_series = is_array and len(X) == self.n_channels_in_
-            hint = " A single series is passed as [X]." if is_one_series else ""
-            raise ValueError(
-                f"X has {n_channels} channels, but {type(self).__name__} was fitted "
-                f"on series of {self.n_channels_in_} channels.{hint}"
-            )
-        return Panel(series)
-
-    def _read_array(self, X: Any, reset: bool) -> np.ndarray:
-        """Validate a 2-D or 3-D array and give it as (n, C, T)."""
-        X = array_of_list(X, "X", "accepted are rows of one length")
-        refuse_dates(X, "X")
-        settings: dict[str, Any] = {
-            "allow_nd": True,
-            "ensure_all_finite": "allow-nan",
-            "dtype": [np.float64, np.float32],
-        }
-        if reset or (self._fitted_on_table and _has_two_dimensions(X)):
-            try:
-                array = validate_data(self, X, reset=reset, **settings)
-            except ValueError as error:
-                if reset or "features, but" not in str(error):
-                    raise
-                # scikit-learn's words, and what a user of series can do.
-                raise ValueError(f"{error} {_OF_ANOTHER_LENGTH}") from None
-        else:
-            # n_features_in_ counts something else here, so it cannot be compared.
-            array = check_array(X, estimator=self, input_name="X", **settings)
-            if array.ndim == 2 and array.shape[1] != self._fitted_width:
-                raise ValueError(
-                    f"X has {array.shape[1]} timepoints, but "
-                    f"{type(self).__name__} was fitted on series of "
-                    f"{self._fitted_width}. {_OF_ANOTHER_LENGTH}"
-                )
-        if array.ndim > 3 or 0 in array.shape:
-            raise ValueError(
-                f"X has shape {array.shape}; accepted are (n_series, n_timepoints) and "
-                "(n_series, n_channels, n_timepoints) without empty dimensions."
-            )
-        if reset:
-            self._fitted_on_table = array.ndim == 2
-            self._fitted_width = array.shape[-1]
-        return array[:, None, :] if array.ndim == 2 else array
 
     def _processes(self) -> Processes:
         """The processes that train together; never more because of the environment."""
@@ -1054,7 +969,7 @@ class MUGTransformer(
         except ValueError:
             warn_user(
                 f"The estimator was fitted on device {self.device_!r}, which is not "
-                "available here; it goes on on the CPU."
+                "available here; it continues on the CPU."
             )
             device = torch.device("cpu")
         network = network_from_arrays(self.config_, state["network_"])
@@ -1073,35 +988,6 @@ class MUGTransformer(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def warn_of_unobserved(panel: Panel) -> None:
-    """Series and channels without a value are embedded, but probably a mistake."""
-    series, channels = panel.unobserved()
-    for kind, missing in (("series", series), ("channels", channels)):
-        if missing.any():
-            shown = ", ".join(map(str, np.flatnonzero(missing)[:5]))
-            more = ", ..." if missing.sum() > 5 else ""
-            warn_user(
-                f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
-                f"value (only NaN): {shown}{more}. They are treated as unobserved."
-            )
-
-
-def _has_two_dimensions(X: Any) -> bool:
-    """Whether an array-like is a table, as is what does not say."""
-    # Not numpy's function alone, which not every array-like lets itself be given to.
-    is_nested = isinstance(X, list | tuple)
-    return (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
-
-
-def _warn_of_single_timepoints(panel: Panel) -> None:
-    """Many channels of a single timepoint tell of swapped axes."""
-    if panel.lengths.max() == 1 and panel.n_channels > 1:
-        warn_user(
-            f"X holds series of {panel.n_channels} channels and one timepoint. "
-            "Timepoints come last, after channels: is each series to be transposed?"
-        )
 
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:

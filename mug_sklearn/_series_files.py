@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ._files import MALFORMED, load_archive, load_arrays
 from .datasets import read_ts
 
-PANEL_FORMATS = [
+SERIES_FORMATS = [
     "  .npz      the array X, or the only one, or that of --array, of shape",
     "            (series, timepoints) or (series, channels, timepoints)",
-    "  .npy      such an array; read bit by bit, so it may be larger than memory",
+    "  .npy      such an array; read in pieces, so it may be larger than memory",
     "  .csv      one series a row, which may end early; an empty cell is a missing",
     "            value; a line of names on top, with no number in it, is skipped, as",
     "            are empty lines; no row labels",
@@ -26,7 +26,7 @@ PANEL_FORMATS = [
 _SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
 
 
-def check_panel_path(path: Path) -> None:
+def check_series_path(path: Path) -> None:
     """Refuse what cannot be a file of series.
 
     Parameters
@@ -42,7 +42,7 @@ def check_panel_path(path: Path) -> None:
 
     Examples
     --------
-    >>> check_panel_path(Path("series.xls"))
+    >>> check_series_path(Path("series.xls"))
     Traceback (most recent call last):
     ValueError: 'series.xls': accepted are .npz, .npy, .csv, .parquet, .ts.
     """
@@ -78,13 +78,13 @@ def check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
         )
 
 
-def read_panel(path: Path, array: str | None = None) -> Any:
+def read_series_file(path: Path, array: str | None = None) -> Any:
     r"""Read series from a file.
 
     Parameters
     ----------
     path : Path
-        With one of the extensions that `check_panel_path` accepts.
+        With one of the extensions that `check_series_path` accepts.
     array : str, default=None
         Which array of a .npz file.
 
@@ -103,7 +103,7 @@ def read_panel(path: Path, array: str | None = None) -> Any:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "series.csv"
     >>> _ = path.write_text("1,2,3\n4,5\n")
-    >>> read_panel(path)
+    >>> read_series_file(path)
     array([[ 1.,  2.,  3.],
            [ 4.,  5., nan]])
     """

@@ -181,7 +181,8 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError,
     ) as error:
         raise ValueError(
-            f"{os.fspath(path)!r} is no whole file of MUGTransformer.save: {error}"
+            f"{os.fspath(path)!r} is not a complete file of MUGTransformer.save: "
+            f"{error}"
         ) from error
     return state
 

@@ -417,7 +417,7 @@ REFUSED = {
     "channels of unlike lengths": (
         [[[1.0, 2.0], [1.0]], [[1.0, 2.0], [3.0, 4.0]]],
         ValueError,
-        "series 0 of X is a list of unlike things",
+        "series 0 of X is a list whose items have unlike shapes",
     ),
     "dates": (np.zeros((2, 3), "M8[s]"), ValueError, "X holds dates or durations"),
     "durations among series": (
@@ -439,7 +439,7 @@ REFUSED = {
     "ranges of unlike lengths": (
         [range(3), range(4)],
         ValueError,
-        "X is a list of unlike things; accepted are rows of one length",
+        "X is a list whose items have unlike shapes; accepted are rows of one length",
     ),
     "one series of pandas": (pd.Series([1.0, 2.0]), ValueError, "Expected 2D array"),
     "empty column": (pd.Series([], dtype=object), ValueError, "X holds no series"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mug_sklearn._panel
-from mug_sklearn._panel import STANDARDISED_LIMIT, Panel, is_list_of_series
+from mug_sklearn._input_forms import is_list_of_series
+from mug_sklearn._panel import STANDARDISED_LIMIT, Panel
 
 CPU = torch.device("cpu")
 

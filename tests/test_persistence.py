@@ -182,12 +182,12 @@ def header_of(state, file_format=1):
     ("metadata", "message"),
     [
         (None, "no entry 'mug_sklearn'"),
-        ({"mug_sklearn": "{"}, "no whole file"),
+        ({"mug_sklearn": "{"}, "not a complete file"),
         ({"mug_sklearn": "[]"}, "its format is None, and 1 is accepted"),
         (header_of({"dict": {}}, 2), "its format is 2, and 1 is accepted"),
         (header_of([]), "its state is of type list"),
         (header_of({"eval": "1"}), "'eval'"),
-        (header_of({"dict": []}), "no whole file"),
+        (header_of({"dict": []}), "not a complete file"),
         (header_of({"array": "absent"}), "absent"),
         (header_of({"MUGConfig": {"dict": {"depth": 3}}}), "depth"),
         (
@@ -208,13 +208,13 @@ def test_endless_nesting_is_refused(path):
     header = f'{{"format": 1, "state": {nested}}}'
     arrays, metadata = {"x": np.zeros(2)}, {"mug_sklearn": header}
     safetensors.numpy.save_file(arrays, path, metadata=metadata)
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         MUGTransformer.load(path)
 
 
 def test_a_pickle_is_refused(panel, path):
     path.write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         MUGTransformer.load(path)
 
 
@@ -233,7 +233,7 @@ def test_weights_of_another_shape_are_refused(panel, path):
 def test_parts_of_another_kind_are_refused(panel, path, name, content):
     mug = small_mug().fit(panel)
     write_state(path, mug.__getstate__() | {name: content})
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         MUGTransformer.load(path)
 
 
@@ -241,7 +241,7 @@ def test_a_network_that_cannot_be_is_refused(panel, path):
     state = small_mug().fit(panel).__getstate__()
     state["config_"] = replace(state["config_"], segment_scales=())
     write_state(path, state)
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         MUGTransformer.load(path)
 
 
@@ -285,13 +285,13 @@ def test_a_truncated_file_is_refused(panel, path, share):
     whole = path.read_bytes()
     part = path.with_name("part")
     part.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         read_state(part)
 
 
 def test_a_header_that_lies_about_its_length_is_refused(path):
     path.write_bytes(struct.pack("<Q", 2**40) + b"{}")
-    with pytest.raises(ValueError, match="no whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         read_state(path)
 
 

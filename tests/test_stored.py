@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mug_sklearn._panel import Reservoir
+from mug_sklearn._reservoir import Reservoir
 
 from .conftest import small_mug
 
@@ -59,7 +59,7 @@ def test_changes_to_a_private_memory_map_stay(array, tmp_path):
 def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
     mug = small_mug().partial_fit(array)
     mug._reservoir = Reservoir(mug._reservoir.series[:2], n_seen=10**9)
-    with mock.patch("mug_sklearn._estimator.RESERVOIR_SERIES", 2):
+    with mock.patch("mug_sklearn._reservoir.MOST_SERIES", 2):
         mug.partial_fit(Store(array[:3]))
     assert mug.n_series_seen_ == 33
     assert len(mug._reservoir.series) == 2

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mug_sklearn._panel import Panel, Reservoir
+from mug_sklearn._panel import Panel
+from mug_sklearn._reservoir import Reservoir
 
 from .conftest import small_mug
 
@@ -108,7 +109,7 @@ def test_a_fit_forgets_the_stream_before_it():
 
 
 def test_the_sample_is_bounded(monkeypatch):
-    monkeypatch.setattr("mug_sklearn._estimator.RESERVOIR_SERIES", 12)
+    monkeypatch.setattr("mug_sklearn._reservoir.MOST_SERIES", 12)
     mug = small_mug()
     for chunk in stream(3):
         mug.partial_fit(chunk)

@@ -12,13 +12,13 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .. import MUGTransformer
-from .._estimator import warn_of_unobserved
 from .._files import check_replaceable, replaced_file
+from .._input_forms import read_panel, warn_of_unobserved
 from .._series_files import (
-    PANEL_FORMATS,
-    check_panel_path,
+    SERIES_FORMATS,
+    check_series_path,
     check_suffix,
-    read_panel,
+    read_series_file,
 )
 from ..device import resolve_device
 from .arguments import at_least, random_seed
@@ -26,7 +26,7 @@ from .embedding_files import EMBEDDING_SUFFIXES, write_embedding
 
 CHUNK_SERIES = 512
 _SETTINGS = ("granularity", "max_epochs", "random_state")
-_FORMATS = "\n".join(["", "series are read from", *PANEL_FORMATS])
+_FORMATS = "\n".join(["", "series are read from", *SERIES_FORMATS])
 _FIT_EXAMPLES = f"""\
 examples:
   python -m mug_sklearn fit train.npz --array X_train --save model.safetensors
@@ -43,7 +43,7 @@ examples:
 
 embeddings are written to
   .npz      as an array `embedding`
-  .npy      bit by bit, so that they may be larger than memory
+  .npy      written in pieces, so that they may be larger than memory
   .parquet  with a column for each feature
 """
 
@@ -111,10 +111,10 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 
 def _fit(args: argparse.Namespace) -> None:
-    check_panel_path(args.input)
+    check_series_path(args.input)
     check_replaceable(args.save, "--save", {"IN": args.input})
     resolve_device(args.device)
-    X = read_panel(args.input, args.array)
+    X = read_series_file(args.input, args.array)
     started = time.perf_counter()
     with _naming(args.input):
         mug = _new_transformer(args).fit(X)
@@ -123,24 +123,24 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _embed(args: argparse.Namespace) -> None:
-    check_panel_path(args.input)
+    check_series_path(args.input)
     check_suffix(args.output, EMBEDDING_SUFFIXES)
     check_replaceable(args.output, "OUT", {"IN": args.input, "--model": args.model})
     resolve_device(args.device)
     started = time.perf_counter()
     if args.model is None:
-        X = read_panel(args.input, args.array)
+        X = read_series_file(args.input, args.array)
         with _naming(args.input):
             mug = _new_transformer(args).fit(X)
     else:
         mug = _loaded_transformer(args)
-        X = read_panel(args.input, args.array)
+        X = read_series_file(args.input, args.array)
         if isinstance(X, np.ndarray) and X.ndim == 2:
             # A table has to be as wide as that of the fit; channels may be of any
             # length, and the longest series of one file need not be that of another.
             X = X[:, np.newaxis]
         with _naming(args.input):
-            warn_of_unobserved(mug._read_panel(X, reset=False))
+            warn_of_unobserved(read_panel(mug, X, reset=False))
     names = mug.get_feature_names_out()
     with replaced_file(args.output) as temporary:
         write_embedding(

@@ -22,7 +22,7 @@ import torch.distributed.nn.functional
 
 from .. import MUGTransformer
 from .._files import check_replaceable
-from .._series_files import PANEL_FORMATS, check_panel_path, read_panel
+from .._series_files import SERIES_FORMATS, check_series_path, read_series_file
 from ..pretraining.processes import Processes, ProcessGroup
 
 EXAMPLES = """\
@@ -32,7 +32,7 @@ examples:
       --parameters batch_size=64 max_epochs=20 "segment_lengths=(0.1, 0.3)"
 
 series are read from
-""" + "\n".join(PANEL_FORMATS)
+""" + "\n".join(SERIES_FORMATS)
 
 
 class _SharedMUG(MUGTransformer):
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str]) -> int:
     is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
-        check_panel_path(options.series)
+        check_series_path(options.series)
         if is_first:
             check_replaceable(options.save, "--save", {"series": options.series})
-        X = read_panel(options.series, options.array)
+        X = read_series_file(options.series, options.array)
         asked = mug.device
         _join_processes(mug)
         _check_same_shape(X)

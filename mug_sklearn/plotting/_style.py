@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimator import MUGTransformer
+from .._input_forms import read_panel
 from .._panel import Panel
 
 # Okabe and Ito's colours, which colour-blind readers tell apart too, without black and
@@ -75,10 +76,10 @@ def require_fitted(estimator: Any, attribute: str | None = None) -> None:
     check_is_fitted(estimator, attribute)
 
 
-def read_panel(estimator: Any, X: Any) -> Panel:
+def read_fitted_panel(estimator: Any, X: Any) -> Panel:
     """The panel `X`, as the fitted transformer reads it."""
     require_fitted(estimator)
-    return estimator._read_panel(X, reset=False)
+    return read_panel(estimator, X, reset=False)
 
 
 def require_row(name: str, row: Any, panel: Panel) -> int:

@@ -14,7 +14,7 @@ from ._style import (
     draw_channel_legend,
     draw_series,
     new_or_given_axes,
-    read_panel,
+    read_fitted_panel,
     require_row,
 )
 
@@ -90,7 +90,7 @@ class CrossAttentionDisplay:
         NotFittedError, TypeError, ValueError
             As `plot_cross_attention`.
         """
-        panel = read_panel(estimator, X)
+        panel = read_fitted_panel(estimator, X)
         row = require_row("series", series, panel)
         _require_cross_attention(estimator)
         network = estimator.network_

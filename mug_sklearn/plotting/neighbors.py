@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import column_or_1d
 
-from .._panel import one_series
+from .._input_forms import one_series
 from ._style import (
     draw_channel_legend,
     draw_series,
     new_or_given_axes,
-    read_panel,
+    read_fitted_panel,
     require_count,
 )
 
@@ -102,7 +102,7 @@ class NeighborsDisplay:
         NotFittedError, TypeError, ValueError
             As `plot_neighbors`.
         """
-        panel = read_panel(estimator, X)
+        panel = read_fitted_panel(estimator, X)
         is_frame = hasattr(query, "columns")
         # Of a frame a row is a series, as in X.
         asked = one_series(np.asarray(query) if is_frame else query, "query")

@@ -16,7 +16,7 @@ from ._style import (
     draw_channel_legend,
     draw_series,
     new_or_given_axes,
-    read_panel,
+    read_fitted_panel,
     require_count,
 )
 
@@ -106,7 +106,7 @@ class ShapeletsDisplay:
         NotFittedError, TypeError, ValueError
             As `plot_shapelets`.
         """
-        panel = read_panel(estimator, X)
+        panel = read_fitted_panel(estimator, X)
         if not estimator.config_.has_coarse:
             raise ValueError(
                 "the estimator was fitted with granularity='fine', which has no "

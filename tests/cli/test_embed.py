@@ -334,7 +334,7 @@ class TestRefused:
             ("embed named.parquet out.npz", "not numeric: name"),
             ("embed bad.ts out.npz", "error: cannot read bad.ts as a .ts file"),
             ("embed a.npy out.npz --model none", "there is no file 'none'"),
-            ("embed a.npy out.npz --model bad.model", "no whole file of"),
+            ("embed a.npy out.npz --model bad.model", "not a complete file of"),
             ("embed three.npy out.npz --model model", "'three.npy': X has 3 channels"),
             ("embed a.npy out.npz --device quantum", "device='quantum'"),
             ("fit a.npy --save a.npy", "--save is IN, 'a.npy'"),

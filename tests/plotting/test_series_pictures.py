@@ -267,7 +267,10 @@ class TestNeighbors:
             ({"query": np.full((2, 30), np.inf)}, "query contains infinity"),
             ({"query": np.full((2, 30), np.nan)}, "query holds no observed value"),
             ({"query": []}, "query is empty"),
-            ({"query": [[1.0, 2.0], [1.0]]}, "query is a list of unlike things"),
+            (
+                {"query": [[1.0, 2.0], [1.0]]},
+                "query is a list whose items have unlike shapes",
+            ),
         ],
     )
     def test_refused(self, panel, mug, change, message):

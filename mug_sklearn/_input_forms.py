@@ -1,0 +1,371 @@
+"""Every accepted input form becomes a `Panel`; what is no such form is refused."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from ._panel import Panel, StoredSeries
+from ._warnings import warn_user
+
+_FORMS_OF_A_SERIES = (
+    "accepted are arrays of shape (n_timepoints,) or (n_channels, n_timepoints)"
+)
+_OF_ANOTHER_LENGTH = (
+    "For another length pass a 3-D array, np.asarray(X)[:, np.newaxis]."
+)
+
+
+def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
+    """Validate `X` and give it as a panel.
+
+    Parameters
+    ----------
+    estimator : MUGTransformer
+        Gets what `validate_data` sets, and notes of the form, where `reset` is True;
+        else `X` has to fit them.
+    X : array-like or list of arrays
+    reset : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `X` is not acceptable; the message tells what is.
+    """
+    X = as_plain_array(X)
+    is_row_of_series = isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
+    if is_row_of_series and len(X) == 0:
+        raise ValueError("X holds no series; at least one is required.")
+    series: Any
+    if is_list_of_series(X, not reset and not estimator._fitted_on_table):
+        series = series_from_list(X)
+        if reset:
+            estimator._fitted_on_table = False
+            estimator._fitted_width = max(one.shape[1] for one in series)
+            estimator.n_features_in_ = series[0].shape[0]
+            estimator.__dict__.pop("feature_names_in_", None)
+        n_channels = series[0].shape[0]
+    elif is_stored(X):
+        # The first row shows whether the rest will do.
+        first = np.array(X[:1]).reshape(-1, *X.shape[1:])
+        n_channels = _read_array(estimator, first, reset).shape[1]
+        series = StoredSeries(X)
+    elif holds_series_in_cells(X):
+        raise ValueError(
+            f"X is a table of shape {X.shape} with a series in each cell; accepted "
+            "are an array (n_series, n_channels, n_timepoints) and a list of "
+            "arrays (n_channels, n_timepoints_i). The adapters in "
+            "mug_sklearn.adapters take the panels of sktime and aeon."
+        )
+    else:
+        series = _read_array(estimator, X, reset)
+        n_channels = series.shape[1]
+    if not reset and n_channels != estimator.n_channels_in_:
+        is_array = isinstance(X, np.ndarray) and X.ndim == 2
+        is_one_series = is_array and len(X) == estimator.n_channels_in_
+        hint = " A single series is passed as [X]." if is_one_series else ""
+        raise ValueError(
+            f"X has {n_channels} channels, but {type(estimator).__name__} was fitted "
+            f"on series of {estimator.n_channels_in_} channels.{hint}"
+        )
+    return Panel(series)
+
+
+def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    """Validate a 2-D or 3-D array and give it as (n, C, T)."""
+    X = array_of_list(X, "X", "accepted are rows of one length")
+    refuse_dates(X, "X")
+    settings: dict[str, Any] = {
+        "allow_nd": True,
+        "ensure_all_finite": "allow-nan",
+        "dtype": [np.float64, np.float32],
+    }
+    if reset or (estimator._fitted_on_table and _has_two_dimensions(X)):
+        try:
+            array = validate_data(estimator, X, reset=reset, **settings)
+        except ValueError as error:
+            if reset or "features, but" not in str(error):
+                raise
+            # scikit-learn's words, and what a user of series can do.
+            raise ValueError(f"{error} {_OF_ANOTHER_LENGTH}") from None
+    else:
+        # n_features_in_ counts something else here, so it cannot be compared.
+        array = check_array(X, estimator=estimator, input_name="X", **settings)
+        if array.ndim == 2 and array.shape[1] != estimator._fitted_width:
+            raise ValueError(
+                f"X has {array.shape[1]} timepoints, but "
+                f"{type(estimator).__name__} was fitted on series of "
+                f"{estimator._fitted_width}. {_OF_ANOTHER_LENGTH}"
+            )
+    if array.ndim > 3 or 0 in array.shape:
+        raise ValueError(
+            f"X has shape {array.shape}; accepted are (n_series, n_timepoints) and "
+            "(n_series, n_channels, n_timepoints) without empty dimensions."
+        )
+    if reset:
+        estimator._fitted_on_table = array.ndim == 2
+        estimator._fitted_width = array.shape[-1]
+    return array[:, None, :] if array.ndim == 2 else array
+
+
+def _has_two_dimensions(X: Any) -> bool:
+    """Whether an array-like is a table, as is what does not say."""
+    # Not numpy's function alone, which not every array-like lets itself be given to.
+    is_nested = isinstance(X, list | tuple)
+    return (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
+
+
+def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
+    """Whether `X` is a list, tuple or 1-D object array with an entry for each series.
+
+    Plain nested lists of numbers in rows of one length are a table, as everywhere in
+    scikit-learn, and channels of one length a 3-D array; where lengths differ, they can
+    only be series. So can what stands among arrays, even what is refused later.
+
+    Parameters
+    ----------
+    X : object
+    rows_are_series : bool, default=False
+        Whether nested lists are series in any case: where lengths may differ, those of
+        a batch may happen to be equal.
+    """
+    holds_objects = getattr(X, "ndim", 0) == 1 and X.dtype == np.dtype(object)
+    if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
+        return False
+    is_plain = [isinstance(one, list | tuple) for one in X]
+    if not any(
+        plain or getattr(one, "ndim", 0) > 0
+        for plain, one in zip(is_plain, X, strict=True)
+    ):
+        return False
+    if holds_objects or rows_are_series or not all(is_plain):
+        return True
+    # Channels make a series; numbers a row of a table, if all rows have one length.
+    first = next(chain.from_iterable(X), 0.0)
+    has_channels = isinstance(first, list | tuple) or np.ndim(first) > 0
+    return has_channels or len({len(one) for one in X}) > 1
+
+
+def holds_series_in_cells(X: Any) -> bool:
+    """Whether `X` is a table with a series in each cell, as sktime's nested panels."""
+    shape: tuple[Any, ...] = getattr(X, "shape", ())  # a frame of polars has no ndim
+    # Dask's frames do not know theirs.
+    is_known = len(shape) == 2 and all(isinstance(size, Integral) for size in shape)
+    is_numeric = getattr(X, "dtype", None) not in (None, np.dtype(object))
+    if not is_known or 0 in shape or issparse(X) or is_numeric:
+        return False
+    try:
+        cells = X.iloc[0] if hasattr(X, "iloc") else (X[0, j] for j in range(shape[1]))
+        return any(np.ndim(cell) > 0 for cell in cells)
+    except TypeError:  # tables of pyarrow's are not asked for a cell this way
+        return False
+
+
+def is_stored(X: Any) -> bool:
+    """Whether `X`, no tensor, is a store, to be read in pieces."""
+    if isinstance(X, np.ndarray):
+        return isinstance(X, np.memmap) and X.ndim in (2, 3)
+    is_table = hasattr(X, "iloc") or hasattr(X, "columns")
+    if is_table or issparse(X):
+        return False
+    has_rows = hasattr(X, "__getitem__") and hasattr(X, "dtype")
+    return has_rows and len(getattr(X, "shape", ())) in (2, 3)
+
+
+def as_plain_array(X: Any, name: str = "X") -> Any:
+    """What is no array of numpy's, but easily one, as such; anything else as it is.
+
+    That is a torch tensor, a masked array, whose masked values become NaN, a column of
+    a table, and what tells only how it becomes an array.
+
+    Raises
+    ------
+    ValueError
+        Where a tensor has no form in numpy; the message calls it by `name`.
+    """
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "OSU":
+        # Filled first: what is masked need not be a number.
+        return np.ma.filled(X.astype(object), np.nan).astype(np.float64)
+    if isinstance(X, torch.Tensor):
+        return _array_of_tensor(X, name)
+    becomes_array = hasattr(X, "__array__") and not isinstance(X, np.ndarray)
+    has_rows_only = len(getattr(X, "shape", (0,))) == 1
+    return np.asarray(X) if becomes_array and has_rows_only else X
+
+
+def _array_of_tensor(X: Tensor, name: str) -> np.ndarray:
+    try:
+        tensor = X.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{name} is a torch tensor of layout {X.layout} and dtype {X.dtype}; dense "
+            f"tensors of numbers are accepted ({error})."
+        ) from error
+
+
+def refuse_dates(X: Any, name: str) -> None:
+    """Refuse dates and durations, which would count as numbers of their units."""
+    if any(map(_is_of_time, _dtypes(X))):
+        raise ValueError(
+            f"{name} holds dates or durations; numbers are accepted (float or integer)."
+        )
+
+
+def _dtypes(X: Any) -> Iterable[Any]:
+    """Of an array, its objects that have one, or the columns of a table."""
+    if isinstance(X, np.ndarray) and X.dtype == np.dtype(object):
+        return (one.dtype for one in X.flat if isinstance(one, np.generic))
+    if hasattr(X, "dtype"):
+        return [X.dtype]
+    schema = getattr(X, "schema", None)  # pyarrow's tables have nothing else
+    return getattr(X, "dtypes", getattr(schema, "types", ()))
+
+
+def _is_of_time(dtype: Any) -> bool:
+    """Whether a dtype of numpy, pandas, polars or pyarrow is of dates or durations."""
+    if hasattr(dtype, "kind"):
+        return dtype.kind in ("m", "M")
+    if hasattr(dtype, "is_temporal"):
+        return bool(dtype.is_temporal())
+    return str(dtype).startswith(("date", "time", "duration"))
+
+
+def array_of_list(X: Any, name: str, accepted: str) -> Any:
+    """A nested list as an array; anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        Where the list has no shape.
+    """
+    if not isinstance(X, list | tuple):
+        return X
+    rows = [as_plain_array(row, name) for row in X]
+    try:
+        return np.asarray(rows)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is a list whose items have unlike shapes; {accepted}."
+        ) from error
+
+
+def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
+    """Validate a list of series.
+
+    Parameters
+    ----------
+    X : sequence of arrays of shape (T_i,) or (C, T_i)
+
+    Returns
+    -------
+    list of float arrays of shape (C, T_i)
+
+    Raises
+    ------
+    ValueError
+        Where a series has a wrong number of dimensions or channels, no timepoints,
+        infinite values or values that are no numbers. The message names its position.
+    """
+    series: list[np.ndarray] = []
+    for position, one in enumerate(X):
+        name = f"series {position} of X"
+        array = one_series(one, name)
+        if series and array.shape[0] != series[0].shape[0]:
+            swapped = array.shape[1] == series[0].shape[1] < len(array)
+            hint = " Timepoints come last: is each array to be transposed?"
+            raise ValueError(
+                f"{name} has {array.shape[0]} channels, but series 0 has "
+                f"{series[0].shape[0]}; all series of a panel need the same channels."
+                f"{hint if swapped else ''}"
+            )
+        series.append(array)
+    return series
+
+
+def one_series(X: Any, name: str) -> np.ndarray:
+    """Validate one series, of shape (T,) or (C, T), and give it as (C, T).
+
+    Parameters
+    ----------
+    X : array-like
+    name : str
+        What the messages call it.
+
+    Raises
+    ------
+    ValueError
+        Where it has a wrong number of dimensions, no timepoints, infinite values or
+        values that are no numbers.
+    """
+    if hasattr(X, "columns"):
+        raise ValueError(
+            f"{name} is a {type(X).__name__}, whose rows may be channels or "
+            f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
+            "take the panels of sktime and aeon."
+        )
+    array = as_plain_array(array_of_list(X, name, _FORMS_OF_A_SERIES), name)
+    if not hasattr(array, "ndim"):
+        array = np.asarray(array)
+    if array.ndim == 0:
+        raise ValueError(f"{name} is {X!r}; {_FORMS_OF_A_SERIES}.")
+    of_objects = getattr(array, "dtype", None) == np.dtype(object)
+    if of_objects and not isinstance(X, list | tuple):
+        raise ValueError(
+            f"{name} has dtype object; numbers are accepted (float or integer)."
+        )
+    refuse_dates(array, name)
+    array = check_array(
+        array,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        dtype=[np.float64, np.float32],
+        input_name=name,
+    )
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions, of shape {array.shape}; "
+            f"{_FORMS_OF_A_SERIES}."
+        )
+    array = array[None] if array.ndim == 1 else array
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} is empty, with shape {array.shape}; at least one channel and "
+            "one timepoint are required."
+        )
+    return array
+
+
+def warn_of_unobserved(panel: Panel) -> None:
+    """Series and channels without a value are embedded, but probably a mistake."""
+    series, channels = panel.unobserved()
+    for kind, missing in (("series", series), ("channels", channels)):
+        if missing.any():
+            shown = ", ".join(map(str, np.flatnonzero(missing)[:5]))
+            more = ", ..." if missing.sum() > 5 else ""
+            warn_user(
+                f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
+                f"value (only NaN): {shown}{more}. They are treated as unobserved."
+            )
+
+
+def warn_of_single_timepoints(panel: Panel) -> None:
+    """Many channels of a single timepoint tell of swapped axes."""
+    if panel.lengths.max() == 1 and panel.n_channels > 1:
+        warn_user(
+            f"X holds series of {panel.n_channels} channels and one timepoint. "
+            "Timepoints come last, after channels: is each series to be transposed?"
+        )
