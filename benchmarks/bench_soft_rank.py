@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mug_sklearn.pretraining.objectives import RANK_REGULARIZATION
 from mug_sklearn.pretraining.ranking import soft_rank
 
 
@@ -12,7 +13,11 @@ def pairwise_rank(values, temperature=1.0):
     return torch.sigmoid(difference / temperature).sum(dim=2) + 0.5
 
 
-VERSIONS = {"exact": soft_rank, "pairwise": pairwise_rank}
+def exact_rank(values):
+    return soft_rank(values, RANK_REGULARIZATION)
+
+
+VERSIONS = {"exact": exact_rank, "pairwise": pairwise_rank}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

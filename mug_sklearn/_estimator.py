@@ -1,6 +1,7 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import wraps
 from importlib.metadata import version
@@ -629,6 +630,7 @@ class MUGTransformer(
         warn_of_unobserved(panel)
         return self._inference().token_representations(panel)
 
+    @_all_or_nothing
     def to(self, device: str) -> Self:
         """Move the fitted network to a device; later calls compute there.
 
@@ -649,7 +651,8 @@ class MUGTransformer(
             Before `fit`.
         """
         check_is_fitted(self)
-        self._place(self.network_, resolve_device(device))
+        # A copy: where memory runs out midway, torch leaves a module in two places.
+        self._place(deepcopy(self.network_), resolve_device(device))
         self._place_readout(self.readout_)
         return self
 

@@ -35,8 +35,10 @@ def check_series_path(path: Path) -> None:
 
     Raises
     ------
+    FileNotFoundError
+        Where there is no such file.
     ValueError
-        Where there is no such file, or it has another extension.
+        Where it has another extension.
     ImportError
         Where its format needs a package that is not installed.
 
@@ -48,7 +50,7 @@ def check_series_path(path: Path) -> None:
     """
     check_suffix(path, _SUFFIXES)
     if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r}.")
+        raise FileNotFoundError(f"there is no file {str(path)!r}.")
 
 
 def check_suffix(path: Path, accepted: tuple[str, ...]) -> None:

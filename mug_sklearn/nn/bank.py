@@ -1,11 +1,12 @@
 """The wide part of the coarse granularity: a bank of random dilated shapelets. Ours.
 
 A shapelet transform with thousands of short Gaussian patterns in place of a few long
-discovered ones. Each pattern slides over the series and its differences at a dilation;
-the pooled features say how prevalent matches are ("MiniRocket", Dempster et al., 2021)
-and, among eight competing patterns, how often and how strongly each wins ("Hydra",
-Dempster et al., 2023). The patterns are drawn, not trained. The best match itself is
-left to the discovered shapelets: among so many patterns it only added noise.
+discovered ones. Each pattern slides over the series or its differences at one dilation;
+the pooled features say how prevalent its matches are ("MiniRocket", Dempster et al.,
+2021) and, among eight competing patterns, how often and how strongly each wins
+("Hydra", Dempster et al., 2023). The patterns are drawn at random, not trained. The
+distance of the best match is left to the discovered shapelets: of so many patterns it
+only added noise.
 """
 
 import math
@@ -24,23 +25,23 @@ GROUP_SIZE = 8
 MAX_MIXES = 8
 MAX_MIXED_CHANNELS = 6
 # Rounding must not decide a comparison: a threshold lies a little above the response
-# that it was taken from, and a flat window is exactly flat.
+# it was taken from, and a nearly flat window is made exactly flat.
 MARGIN = 1e-4
 FLAT = 1e-6
-# Responses computed at once by tensor operations: on a CPU 1 MB in single precision,
-# which a cache holds.
+# Responses that tensor operations compute at once. On a CPU they take 1 MB in single
+# precision, which fits into a cache.
 CPU_RESPONSES = 2**18
 ACCELERATOR_RESPONSES = 2**26
 SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
 
-# Values of some series and where they are observed, both of shape (n, C, T); the latter
-# as truth values or as numbers.
+# Values of some series and the mask of those observed, both of shape (n, C, T). The
+# mask holds booleans or numbers.
 Representation = tuple[Tensor, Tensor]
 
 
 def dilations(n_timepoints: int) -> tuple[int, ...]:
-    """Powers of two whose dilated pattern fits a series of `n_timepoints`."""
+    """Powers of two at which a dilated pattern fits a series of `n_timepoints`."""
     reach = max((n_timepoints - 1) / (PATTERN_LENGTH - 1), 1.0)
     return tuple(2**level for level in range(int(math.log2(reach)) + 1))
 
@@ -48,16 +49,17 @@ def dilations(n_timepoints: int) -> tuple[int, ...]:
 def first_differences(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Differences to the next timepoint, known where both are observed.
 
-    The last timepoint has no next one: it counts as unobserved.
+    The last timepoint has no successor and counts as unobserved.
     """
     known = F.pad(observed[..., 1:] & observed[..., :-1], (0, 1))
     return F.pad(values[..., 1:] - values[..., :-1], (0, 1)) * known, known
 
 
 def rooted_shares(sums: Tensor, count: Tensor) -> Tensor:
-    """Features from sums: means over the observed timepoints, rooted.
+    """Features from sums: square roots of the means over the observed timepoints.
 
-    Roots let rare matches count. (n, 3, mixes, patterns), (n, mixes) -> as the first.
+    The root lets rare matches count. Shapes: (n, 3, mixes, patterns) and (n, mixes);
+    the result has the first.
     """
     return (sums.clamp(min=0) / count.clamp(min=1)[:, None, :, None]).sqrt()
 
@@ -71,8 +73,8 @@ class ShapeletBank(nn.Module):
     n_timepoints : int
         Length of the longest training series; bounds the dilations.
     n_shapelets : int
-        Patterns for each dilation and each representation (the series, its first
-        differences); rounded up to full groups, equally many for each mix of channels.
+        Patterns per dilation and representation (the series or its first differences),
+        rounded up to full groups, the same number for each mix of channels.
     """
 
     def __init__(self, n_channels: int, n_timepoints: int, n_shapelets: int) -> None:
@@ -107,9 +109,9 @@ class ShapeletBank(nn.Module):
     def _represented(
         self, values: Tensor, observed: Tensor
     ) -> "Iterator[tuple[DilatedShapelets, Representation]]":
-        """Each scale with the representation of the series that it looks at."""
+        """Each scale with the representation of the series that it reads."""
         differences, known = first_differences(values, observed)
-        # Truth values would be converted to numbers anew for each scale.
+        # Converted here, once: each scale would convert the booleans again.
         series = values, observed.to(values.dtype)
         differenced = differences, known.to(values.dtype)
         for scale in self.scales:
@@ -119,14 +121,14 @@ class ShapeletBank(nn.Module):
 
 @cache
 def _kernel_runs(device: torch.device) -> bool:
-    """Whether triton is there and can compile for a GPU; it needs a C compiler."""
+    """Whether triton is installed and can compile for a GPU (it needs a C compiler)."""
     try:
         scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).to(device)
         values = torch.zeros((1, 1, PATTERN_LENGTH), device=device)
         scale.features_by_kernel((values, values > 0))
     except torch.OutOfMemoryError:
         raise
-    except Exception:  # whatever it lacks, tensors give the same, more slowly
+    except Exception:  # whatever is missing, tensors give the same, more slowly
         return False
     return True
 
@@ -177,7 +179,7 @@ class DilatedShapelets(nn.Module):
     ) -> None:
         """Put each prevalence threshold at a random quantile of the responses.
 
-        Of long series every so many timepoints are looked at, about 65,536 in all.
+        Long series are sampled at regular steps, for about 65,536 timepoints in all.
 
         Parameters
         ----------
@@ -198,7 +200,7 @@ class DilatedShapelets(nn.Module):
             responses = response.permute(1, 2, 0, 3).flatten(2).cpu().numpy()
             places = position[:, chunk].cpu().numpy()
             selected = np.empty(places.shape, responses.dtype)
-            # One selection a row: to sort all rows at once takes far longer.
+            # One selection per row: sorting all rows at once takes far longer.
             for row, place in np.ndenumerate(places):
                 selected[row] = np.partition(responses[row], place)[place]
             quantile = torch.from_numpy(selected).to(values.device)
@@ -206,21 +208,21 @@ class DilatedShapelets(nn.Module):
             self.thresholds[:, chunk] = quantile + MARGIN
 
     def features_by_loops(self, series: Representation) -> Tensor:
-        """Rooted shares of matches among the observed timepoints, on a CPU.
+        """Square roots of the shares of matches at observed timepoints, on a CPU.
 
         Parameters
         ----------
         series : pair of Tensors of shape (n, C, T)
-            Values, and where they are observed.
+            Values, and the mask of those observed.
 
         Returns
         -------
         Tensor of shape (n, 3, mixes, patterns)
-            Prevalence: the timepoints whose response passes the pattern's threshold.
-            Among the eight patterns of a group: the response where a pattern is the
-            nearest, and the timepoints where it is the most opposite one.
+            Prevalence: the timepoints whose response exceeds the pattern's threshold.
+            Within each group of eight patterns: the response where a pattern is the
+            nearest one, and the timepoints where it is the most opposite one.
         """
-        # Here, since importing a compiler takes as long as importing all else.
+        # Imported here: the compiler takes as long to import as everything else.
         from .bank_loops import pool_matches
 
         dtype = self.patterns.dtype
@@ -233,7 +235,7 @@ class DilatedShapelets(nn.Module):
         return torch.from_numpy(features)
 
     def features_by_tensors(self, series: Representation) -> Tensor:
-        """The same on any device."""
+        """The same as `features_by_loops`, on any device."""
         signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
         n_timepoints = series[0].shape[-1]
@@ -243,7 +245,7 @@ class DilatedShapelets(nn.Module):
         for start in range(0, n_timepoints, length):
             run = slice(start, min(start + length, n_timepoints), 1)
             windows, known = self._windows(signal, seen, run)
-            # What is not observed answers NaN, which wins no comparison.
+            # Unobserved timepoints respond with NaN, which wins no comparison.
             windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
             for chunk in self._chunks(windows):
                 response = self.patterns[:, chunk] @ windows  # (n, mixes, chunk, run)
@@ -253,8 +255,8 @@ class DilatedShapelets(nn.Module):
         return rooted_shares(sums, count)
 
     def features_by_kernel(self, series: Representation) -> Tensor:
-        """The same on a GPU that triton knows, in single precision."""
-        # Here, since not everyone has a GPU, and with it triton.
+        """The same on a GPU that triton supports, in single precision."""
+        # Imported here: without a GPU there may be no triton.
         from .bank_kernel import pool_matches
 
         signal, seen = self._mixed(*series)
@@ -262,7 +264,7 @@ class DilatedShapelets(nn.Module):
         return rooted_shares(sums, seen.sum(dim=2))
 
     def _response_values(self, n_signals: int) -> int:
-        """Responses to compute at once, for each of the mixed signals of a batch."""
+        """Responses to compute at once for each mixed signal of a batch."""
         on_cpu = self.patterns.device.type == "cpu"
         return (CPU_RESPONSES if on_cpu else ACCELERATOR_RESPONSES) // n_signals
 
@@ -275,7 +277,7 @@ class DilatedShapelets(nn.Module):
             yield slice(start, start + size)
 
     def _mixed(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """The mixed signals and where they are observed, with zeros around both.
+        """The mixed signals and the mask of where they are observed, both zero-padded.
 
         Parameters
         ----------
@@ -284,7 +286,7 @@ class DilatedShapelets(nn.Module):
         Returns
         -------
         signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
-            `seen` is 1 where a channel of the mix is observed, else 0.
+            `seen` is 1 where any channel of the mix is observed, else 0.
         """
         weight = observed.to(values.dtype)
         signal, seen = values * weight, weight
@@ -297,7 +299,7 @@ class DilatedShapelets(nn.Module):
         return F.pad(signal, (reach, reach)), F.pad(seen, (reach, reach))
 
     def _sums_of_channels(self, values: Tensor) -> Tensor:
-        # One by one, as the loops add them up, so that both round alike.
+        # One by one, in the order of the loops, so that both round alike.
         most = min(self.mixing.shape[1], MAX_MIXED_CHANNELS)
         members = (self.mixing == 0).int().argsort(dim=1, stable=True)[:, :most]
         shares = self.mixing.gather(1, members)
@@ -309,10 +311,10 @@ class DilatedShapelets(nn.Module):
     def _windows(
         self, signal: Tensor, seen: Tensor, places: slice
     ) -> tuple[Tensor, Tensor]:
-        """The centred window around chosen timepoints of each mixed signal.
+        """Centred windows around chosen timepoints of each mixed signal.
 
         A window with gaps, or one that reaches past the ends, is centred on the mean
-        of what is observed in it, and only that is compared.
+        of its observed values, and only those are compared.
 
         Parameters
         ----------
@@ -334,7 +336,7 @@ class DilatedShapelets(nn.Module):
         )
         windows, present = torch.stack(cut, dim=2), torch.stack(seen_cut, dim=2)
         n_present = present.sum(dim=2, keepdim=True).clamp(min=1)
-        # Tap by tap, as the loops add them up: rounding decides comparisons.
+        # Tap by tap, in the order of the loops: rounding can decide a comparison.
         mean = sum(cut[1:], start=cut[0]).unsqueeze(2) / n_present
         known = present[:, :, PATTERN_LENGTH // 2] > 0
         return F.hardshrink((windows - mean) * present, FLAT), known
@@ -353,8 +355,8 @@ def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:
     -------
     Tensor of shape (n, 3, mixes, patterns)
     """
-    # Comparisons write zeros and ones as numbers into one buffer, which is summed:
-    # many times faster than arg-maxima and scattered sums.
+    # Comparisons write zeros and ones into one buffer, which is then summed: many times
+    # faster than argmax and scattered sums.
     verdict = torch.empty_like(response)
     prevalence = torch.gt(response, thresholds, out=verdict).sum(dim=3)
 
@@ -365,6 +367,6 @@ def _pool_matches(response: Tensor, thresholds: Tensor) -> Tensor:
     is_nearest = torch.eq(groups, strongest, out=verdicts)
     strength = is_nearest.mul_(strongest.nan_to_num(nan=0.0)).sum(dim=4)
     opposites = torch.eq(groups, weakest, out=verdicts).sum(dim=4)
-    # In a flat window all patterns tie; it counts for the first.
+    # In a flat window all patterns tie; only the first is counted.
     opposites[..., 1:] -= (strongest == weakest).sum(dim=4)
     return torch.stack((prevalence, strength.flatten(2), opposites.flatten(2)), dim=1)

@@ -1,8 +1,8 @@
 """The bank's matches on a GPU: a kernel whose responses never leave the registers.
 
-It computes what `DilatedShapelets.features_by_tensors` does, which writes every step to
-memory and reads it again. Windows are centred and multiplied tap by tap, as by the
-loops of a CPU, so that both decide every comparison alike.
+It computes the same as `DilatedShapelets.features_by_tensors`, which writes every step
+to memory and reads it back. Windows are centred and multiplied tap by tap, as in the
+CPU's loops, so that both decide every comparison alike.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
 
-# Timepoints at once: two for each of the threads of a group of patterns.
+# Timepoints at once: two for each thread that works on a group of patterns.
 BLOCK = 256
 
 
@@ -24,7 +24,7 @@ def pool_matches(
     Parameters
     ----------
     signal, seen : float32 Tensor of shape (n, mixes, T + 8 * dilation)
-        Mixed signals, and 1 where they are observed, with zeros around both.
+        Mixed signals, and 1 where they are observed, else 0; both zero-padded.
     patterns : float32 Tensor of shape (mixes, patterns, 9)
         Full groups of eight.
     thresholds : float32 Tensor of shape (mixes, patterns)
@@ -69,7 +69,7 @@ def _pool_matches(
     flat: tl.constexpr,
     block: tl.constexpr,
 ):
-    # One program a mixed signal and a group of patterns.
+    # One program per mixed signal and group of patterns.
     row = tl.program_id(0).to(tl.int64)
     mix = row % n_mixes
     member = tl.program_id(1) * group_size + tl.arange(0, group_size)
@@ -101,13 +101,13 @@ def _pool_matches(
             weight = tl.load(patterns + pattern * n_taps + tap)
             response = tl.fma(weight[:, None], window[None, :], response)
         known = tl.load(seen + time + n_taps // 2 * dilation, inside, 0.0) > 0
-        # What is not observed answers NaN, which wins no comparison.
+        # Unobserved timepoints respond with NaN, which wins no comparison.
         response = tl.where(known[None, :], response, float("nan"))
         strongest = tl.max(response, axis=0)[None, :]
         weakest = tl.min(response, axis=0)[None, :]
         prevalence += tl.where(response > threshold, 1.0, 0.0)
         strength += tl.where(response == strongest, response, 0.0)
-        # In a flat window all patterns tie; it counts for the first.
+        # In a flat window all patterns tie; only the first is counted.
         counts = is_first | (strongest != weakest)
         opposite += tl.where((response == weakest) & counts, 1.0, 0.0)
 

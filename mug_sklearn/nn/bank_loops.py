@@ -1,9 +1,9 @@
 """The bank's matches on a CPU: compiled loops over runs of timepoints.
 
-They compute what `DilatedShapelets.features_by_tensors` does, series by series, so that
-a series has the same features in every batch. The windows and responses of a run stay
-in the innermost cache, where tensor operations write every step to memory and read it
-again.
+They compute the same as `DilatedShapelets.features_by_tensors`, series by series, so
+that a series has the same features in every batch. The windows and responses of a run
+stay in the innermost cache, whereas tensor operations write every step to memory and
+read it back.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
 
 # Timepoints in a run. Its 9 windows and 8 responses take 17 kB in single precision.
 RUN = 256
-# Runs are whole multiples of what the compiler unrolls to, so no loop has a remainder.
+# Runs are multiples of the compiler's unrolling, so that no loop has a remainder.
 UNROLLED = 32
 
-# Where numba keeps what it compiles. It looks at changes of this file alone, but what
-# it compiles holds these numbers, too.
+# Where numba caches compiled code. It notices changes to this file only, but these
+# numbers, which are compiled in, come from another one.
 _CACHE = Path(".cache", "mug_sklearn", f"{PATTERN_LENGTH}-{GROUP_SIZE}-{FLAT}")
 
 Function = TypeVar("Function", bound=Callable)
 
 
 def compiled(function: Function) -> Function:
-    """Compile at first use, and keep the result on disk where there is a place for it.
+    """Compile at first use, and cache the result on disk if there is a place for it.
 
     Sums may be reordered and products fused; NaN keeps its meaning.
     """
@@ -40,10 +40,10 @@ def compiled(function: Function) -> Function:
     }
     before = numba.config.CACHE_DIR
     try:
-        # Beside the source, numba's own choice, uninstalling would leave it behind.
+        # Uninstalling would leave numba's own choice, beside the source, behind.
         numba.config.CACHE_DIR = before or str(Path.home() / _CACHE)
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that may be written to
+    except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = before
@@ -59,7 +59,7 @@ def pool_matches(
     dilation: int,
     features: NDArray,
 ) -> None:
-    """Rooted shares of matches of all patterns of one dilation in each series.
+    """Square roots of the shares of matches of one dilation's patterns in each series.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ def pool_matches(
     thresholds : array of shape (mixes, patterns)
     dilation : int
     features : array of shape (n, 3, mixes, patterns)
-        Is filled with prevalence, strength of wins, opposite wins.
+        Filled in place with prevalence, strength of wins and opposite wins.
     """
     n_timepoints = values.shape[2]
     reach = dilation * (PATTERN_LENGTH // 2)
-    # Zeros around the series, and after it to the end of the last run.
+    # Zeros around the series, and then on to the end of the last run.
     padded = n_timepoints + 2 * reach + UNROLLED
     signal = np.zeros(padded, values.dtype)
     seen = np.zeros(padded, values.dtype)
@@ -116,7 +116,7 @@ def pool_matches(
                             responses[member],
                             thresholds[mix, index],
                             extremes[0],
-                            # In a flat window all patterns tie; the first has it.
+                            # In a flat window all tie; only the first is counted.
                             extremes[1 if member == 0 else 2],
                             size,
                             sums[:, index],
@@ -126,7 +126,7 @@ def pool_matches(
 
 @compiled
 def root_shares(sums: NDArray, count: float, features: NDArray) -> None:
-    """Means over the observed timepoints, rooted, as `bank.rooted_shares`."""
+    """Square roots of means over the observed timepoints, like `bank.rooted_shares`."""
     kind = features.dtype.type
     share = 1 / max(count, 1)
     for row in range(len(sums)):
@@ -139,7 +139,7 @@ def root_shares(sums: NDArray, count: float, features: NDArray) -> None:
 def mix_channels(
     values: NDArray, observed: NDArray, mix: NDArray, signal: NDArray, seen: NDArray
 ) -> None:
-    """The weighted sum of a mix's channels, and where one of them is observed."""
+    """The weighted sum of a mix's channels, and where any of them is observed."""
     signal[:] = 0
     seen[:] = 0
     for channel in range(len(mix)):
@@ -154,9 +154,9 @@ def mix_channels(
 def cut_windows(
     signal: NDArray, seen: NDArray, dilation: int, size: int, windows: NDArray
 ) -> None:
-    """Centre the window around each timepoint of a run on what is observed in it.
+    """Cut the window around each timepoint of a run, centred on its observed mean.
 
-    NaN where the timepoint itself is not observed: it wins no comparison.
+    Windows around unobserved timepoints are NaN, which wins no comparison.
     """
     kind = windows.dtype.type
     total = np.zeros(RUN, windows.dtype)
@@ -184,7 +184,7 @@ def cut_windows(
             ]
 
 
-# In its caller's place: a call with so many arrays takes as long as the loop itself.
+# Inlined: a call with so many arrays takes as long as the loop itself.
 @numba.njit(inline="always")
 def respond(
     windows: NDArray,
@@ -196,7 +196,7 @@ def respond(
 ) -> None:
     """Products of two patterns with the window around each timepoint of a run.
 
-    Two share what is read of a window; loops over more are no longer vectorised.
+    Two patterns share each read of a window; with more, loops are not vectorised.
     """
     for time in range(size):
         value = windows[time]
@@ -211,7 +211,7 @@ def respond(
 
 @compiled
 def find_extremes(responses: NDArray, size: int, extremes: NDArray) -> None:
-    """The strongest response of a group, its weakest, and that or NaN if they tie."""
+    """A group's strongest response, its weakest, and the weakest or NaN if they tie."""
     nan = responses.dtype.type(np.nan)
     for time in range(size):
         most = least = responses[0, time]
@@ -234,7 +234,7 @@ def add_matches(
 ) -> None:
     """Add one pattern's prevalence, strength of wins and opposite wins over a run."""
     kind = response.dtype.type
-    # Two counts in one sum, far below what is exact: three sums take twice as long.
+    # Two counts share one sum, which stays exact: three sums take twice as long.
     counts, strength = kind(0), kind(0)
     for time in range(size):
         value = response[time]

@@ -1,4 +1,4 @@
-"""Step 2: the coarse-grained encoder, ShapeNet: segments, shapelets, their transform.
+"""Step 2: the coarse-grained encoder (ShapeNet), its segments and shapelets.
 
 Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time Series
 Classification", AAAI 2021. Ours: a segment spans all channels; long segments are
@@ -46,7 +46,7 @@ class SegmentScale:
 
     @property
     def half(self) -> int:
-        """Points, half of a segment's, that have to be observed for it to count."""
+        """Points that must be observed for a segment to count: half of them."""
         return -(-self.width // 2)
 
 
@@ -62,7 +62,7 @@ def segment_scale(
     n_timepoints : int
         Length of the longest training series.
     max_points : int
-        Most points that a segment may have after averaging.
+        Most points that a segment may have after pooling.
     n_segments : int
         Segments wanted on a series of `n_timepoints`.
     """
@@ -76,7 +76,7 @@ def segment_scale(
 def masked_average_pool(
     values: Tensor, observed: Tensor, pooling: int
 ) -> tuple[Tensor, Tensor]:
-    """Average runs of `pooling` timepoints over what is observed of them.
+    """Average the observed values of each run of `pooling` timepoints.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def cut_segments(
     -------
     values, observed : Tensor of shape (n, S, C, width)
     mask : bool Tensor of shape (n, S)
-        As from `segment_mask`.
+        True for segments that count, see `segment_mask`.
     """
     pooled, present = masked_average_pool(values, observed, scale.pooling)
     cut_values, cut_observed = _slide(pooled, scale), _slide(present, scale)
@@ -113,12 +113,13 @@ def cut_segments(
 def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     """Which segments count, (n, C, T) -> (n, S).
 
-    Those of which at least half the points are observed in some channel, or else those
-    of which most are. That depends on the series alone, not on the batch.
+    A segment counts if at least half of its points are observed in some channel. If a
+    series has no such segment, those with the most observed points count. The mask
+    depends on the series alone, not on its batch.
     """
     present = observed_patches(observed, scale.pooling)  # (n, points)
     n_present = _slide(present, scale).sum(dim=-1)
-    # What is padding in this batch may be none in another one.
+    # Segments that exist only because this batch is padded must not count.
     point = torch.arange(1, present.shape[1] + 1, device=present.device)
     n_points = (present * point).amax(dim=1, keepdim=True)
     start = scale.stride * torch.arange(n_present.shape[1], device=present.device)
@@ -147,9 +148,9 @@ class Segments:
     tokens : Tensor of shape (n, S, d)
     mask : bool Tensor of shape (n, S)
     n_segments : tuple of int
-        Segments of each length; their tokens follow one another.
+        Number of segments of each length; their tokens follow one another.
     spans : int Tensor of shape (S, 2)
-        First timepoint of a segment, and the one after its last.
+        First timepoint of each segment, and the one after its last.
     features : Tensor of shape (n, P, n_features)
         The encoder's output at each patch of the series.
     feature_mask : bool Tensor of shape (n, P)
@@ -241,7 +242,7 @@ class ShapeletTransform(nn.Module):
     Parameters
     ----------
     scale : SegmentScale
-        At which the shapelets were cut; it slides point by point at that scale.
+        Scale at which the shapelets were cut, and slide point by point.
     n_shapelets, n_channels : int
     """
 
@@ -263,9 +264,10 @@ class ShapeletTransform(nn.Module):
         """Distances at each position, (n, C, T) -> (n, n_shapelets, positions).
 
         The distance at a position is the mean squared difference over the points
-        observed in both; a position counts if at least half of the points are, or,
-        where there is no such position, if no other has more, else it is infinite. The
-        square is kept: a root would blow up the rounding error of a perfect match.
+        observed in both. A position counts if these are at least half of the shapelet's
+        observed points; if there is no such position, those with the most count. At all
+        others the distance is infinite. No root is taken: it would blow up the rounding
+        error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
         weight = present.to(pooled.dtype)
@@ -277,8 +279,8 @@ class ShapeletTransform(nn.Module):
         parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         n_points = pooled.shape[-1]
         square = _products(parts, windows)[..., :n_points].clamp(min=0)
-        # Shapelets that have the same gaps, or none, overlap a window alike; to ask an
-        # accelerator is to wait for it.
+        # Shapelets with the same gaps, or none, overlap a window alike: one product is
+        # enough. On an accelerator, finding out would mean waiting for it.
         on_cpu = known.device.type == "cpu"
         alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
         gaps = known[:1] if alike else known
@@ -292,19 +294,19 @@ class ShapeletTransform(nn.Module):
     def _windows(self, series: Tensor) -> Tensor:
         """Every window that starts inside, (n, C, points) -> (n, C * width, aligned).
 
-        And as many more as the matrices of a batch need to be aligned alike.
+        Further windows are added so that all matrices of a batch are aligned alike.
         """
         further = -series.shape[-1] % ALIGNED
         padded = F.pad(series, (0, self.scale.width - 1 + further))
         windows = padded.unfold(-1, self.scale.width, 1).transpose(2, 3)
-        # Overlapping windows in one piece of memory are copied for each series anew.
+        # Windows left overlapping in memory would be copied anew for each series.
         return windows.contiguous().flatten(1, 2)
 
 
 def _products(shapelets: Tensor, windows: Tensor) -> Tensor:
     """Inner product of each shapelet with each window, (n, shapelets, points).
 
-    One matrix product a series, so that its rounding does not depend on the batch.
+    One matrix product per series, so that its rounding does not depend on the batch.
     """
     # (shapelets, C, width), (n, C * width, points)
     return torch.bmm(shapelets.flatten(1).expand(len(windows), -1, -1), windows)

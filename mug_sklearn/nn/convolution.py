@@ -1,4 +1,4 @@
-"""Within step 2: the dilated causal CNN of the coarse-grained encoder."""
+"""Part of step 2: the dilated causal CNN of the coarse-grained encoder."""
 
 import torch
 import torch.nn.functional as F
@@ -6,18 +6,19 @@ from torch import Tensor, nn
 
 from .layers import ALIGNED, TokenLinear, token_linear
 
-# Inputs from which three copies of a signal cost more than to shift its products.
+# Number of inputs from which copying a signal three times costs more than shifting its
+# products.
 WIDE = 512
 
 
 class CausalConv(nn.Module):
     """Dilated causal convolution of kernel size 3, channels last.
 
-    One matrix product over the three taps side by side: on the short signals here its
-    backward pass takes half the time of the convolution library's. Out of training the
-    taps are not copied: their products with each series are added up. Nor are those of
-    a wide signal ever, of many channels or long patches: all its products are taken at
-    once, then shifted and added up.
+    One matrix product over the three taps side by side: on the short signals here, its
+    backward pass takes half the time of the convolution library's. Outside training,
+    the taps are not copied; their products with each series are added up. A wide
+    signal, of many channels or long patches, is never copied: all its products are
+    computed at once, then shifted and added up.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, dilation: int) -> None:
@@ -50,7 +51,7 @@ class CausalConv(nn.Module):
         return late[0][0] + late[1][1] + late[2][2] + bias
 
     def _taps(self, signal: Tensor) -> list[Tensor]:
-        """The signal two dilations late, one and none; before it there are zeros."""
+        """The signal delayed by two dilations, one and none, with zeros before it."""
         padded = F.pad(signal, (0, 0, 2 * self.dilation, 0))
         starts = (0, self.dilation, 2 * self.dilation)
         return [padded[:, start : start + signal.shape[1]] for start in starts]
@@ -70,10 +71,10 @@ class CausalBlock(nn.Module):
 
 
 class SeriesEncoder(nn.Module):
-    """Dilated causal CNN: a series becomes one feature vector a patch.
+    """Dilated causal CNN that turns a series into one feature vector per patch.
 
-    Ours: it runs once over the whole series, where ShapeNet's runs over each segment
-    anew; what segments share is then computed once.
+    Ours: it runs once over the whole series, whereas ShapeNet's runs over each segment
+    anew, so that whatever segments share is computed only once.
     """
 
     def __init__(self, n_inputs: int, width: int, depth: int, n_features: int) -> None:
@@ -90,5 +91,5 @@ class SeriesEncoder(nn.Module):
 
 
 def receptive_field(depth: int) -> int:
-    """Points of a series that a feature of a `SeriesEncoder` of `depth` sees."""
+    """Number of points that one feature of a `SeriesEncoder` of `depth` sees."""
     return 2 ** (depth + 2) - 1

@@ -2,8 +2,8 @@
 
 Zerveas et al., "A Transformer-based Framework for Multivariate Time Series
 Representation Learning", KDD 2021. Ours: patches for long series, an
-observed-indicator beside every value so that nothing is imputed, no dropout (the masked
-spans and the augmented views regularise, and a step then draws no randomness), and
+observed-indicator beside every value so that nothing is imputed, no dropout (masked
+spans and augmented views regularise, and the network draws no random numbers), and
 positional encodings that begin as sinusoids: TST's small random ones need hundreds of
 epochs before they tell where a token is.
 """
@@ -41,7 +41,7 @@ class TransformerLayer(nn.Module):
 
 
 def sinusoidal_positions(n_positions: int, d_model: int) -> Tensor:
-    """Waves of lengths from 2 pi to 10,000 times that, (n_positions, d_model).
+    """Sinusoids of wavelengths 2 pi to 10,000 times that, (n_positions, d_model).
 
     References
     ----------
@@ -64,7 +64,7 @@ class FineEncoder(nn.Module):
     patch_length : int
         Timepoints in one token.
     n_positions : int
-        Learnable positional encodings. Tokens past the last share the last.
+        Number of learnable positional encodings. Tokens beyond them share the last.
     d_model, n_heads, n_layers : int
         Size of the transformer.
     """

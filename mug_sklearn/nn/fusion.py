@@ -1,6 +1,6 @@
 """Steps 3 and 4: fine-grained fusion and the cross-granularity transformer.
 
-Each has the paper's ablation beside it under the same call: `MaxFusion` for
+Each has the paper's ablation beside it, with the same signature: `MaxFusion` for
 `AttentionFusion`, `ConcatenationFusion` for `CrossGranularityTransformer`.
 """
 
@@ -37,7 +37,7 @@ class MaxFusion(nn.Module):
 
 
 class CrossGranularityTransformer(nn.Module):
-    """Timestamps ask segments: Query = fused, Key = Value = coarse.
+    """Timestamps attend to segments: Query = fused, Key = Value = coarse.
 
     Attention, Add & Norm, feed-forward, Add & Norm.
     """
@@ -57,7 +57,7 @@ class CrossGranularityTransformer(nn.Module):
 
 
 class ConcatenationFusion(nn.Module):
-    """Ablation: each fused token beside the mean segment, mapped back to d."""
+    """Ablation: each fused token joined to the mean segment, projected back to d."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()

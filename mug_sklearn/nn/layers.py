@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Numbers in a cache line. A product may round differently where a matrix begins
-# elsewhere in one, so all matrices of a batch begin at its start.
+# Numbers in a cache line. A product may round differently if a matrix begins elsewhere
+# in a line, so all matrices of a batch begin at the start of one.
 ALIGNED = 16
-# Least weight of a batch in running statistics.
+# Smallest weight of a new batch in the running statistics.
 MOMENTUM = 0.1
 
 
 def drawn_by(generator: torch.Generator) -> dict[str, Any]:
-    """Settings of a draw on which torch's default device and precision have no say."""
+    """Settings of a draw that torch's default device and precision do not affect."""
     device = generator.device
     return {"generator": generator, "device": device, "dtype": torch.float32}
 
@@ -32,11 +32,11 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
-    """Tokens of which those that do not count win no maximum: (n, F, d), (n, F)."""
-    # Where all count there is nothing to do; to ask an accelerator is to wait for it.
+    """Lower tokens that do not count, so that they win no maximum: (n, F, d), (n, F)."""
+    # If all count there is nothing to do, but asking an accelerator means waiting.
     if not torch.is_grad_enabled() and mask.device.type == "cpu" and mask.all():
         return tokens
-    # A sum is vectorised where a mask without the last dimension is not.
+    # Adding is vectorised; masking by a mask without the last dimension is not.
     penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -by)
     return tokens + penalty.unsqueeze(-1)
 
@@ -63,7 +63,7 @@ def patches(parts: Sequence[Tensor], patch_length: int) -> Tensor:
     Parameters
     ----------
     parts : sequence of Tensor of shape (n, C_i, T)
-        Some channels each.
+        Each holds some of the channels.
     patch_length : int
 
     Returns
@@ -71,7 +71,7 @@ def patches(parts: Sequence[Tensor], patch_length: int) -> Tensor:
     Tensor of shape (n, F, sum of C_i * patch_length)
     """
     missing = -parts[0].shape[-1] % patch_length
-    # Padding by nothing copies all the same.
+    # Padding by nothing would still copy.
     padded = [F.pad(part, (0, missing)) if missing else part for part in parts]
     cut = [part.unflatten(-1, (-1, patch_length)).transpose(1, 2) for part in padded]
     return torch.cat(cut, dim=2).flatten(start_dim=2)
@@ -113,7 +113,7 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         mean, variance = self.running_mean, self.running_variance
         if self.training:
-            # In the precision of the weights, also where tokens have less.
+            # In the precision of the weights, even if tokens have less.
             weight = mask.unsqueeze(-1).to(self.weight.dtype)
             total = self.sum_over_processes
             count = total(weight.sum())
@@ -134,7 +134,7 @@ class MaskedBatchNorm(nn.Module):
 
 
 class TokenLinear(nn.Linear):
-    """Layer of `token_linear`: (n, F, inputs) -> (n, F, outputs)."""
+    """Layer around `token_linear`: (n, F, inputs) -> (n, F, outputs)."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return token_linear(tokens, self.weight, self.bias, self.training)
@@ -145,8 +145,8 @@ def token_linear(
 ) -> Tensor:
     """Linear map of each token of a batch.
 
-    Out of training it is one product a series: in a product over the whole batch, how a
-    row is rounded may depend on where it lies and on how many there are.
+    Outside training, each series has a product of its own: in a product over the whole
+    batch, the rounding of a row may depend on its position and on the number of rows.
 
     Parameters
     ----------
@@ -159,15 +159,15 @@ def token_linear(
     -------
     Tensor of shape (n, F, outputs)
     """
-    # On an accelerator the libraries promise nothing for products of one shape.
+    # On an accelerator, libraries promise no equal rounding even for equal shapes.
     if training or tokens.device.type != "cpu":
         return F.linear(tokens, weight, bias)
     n, n_tokens, _ = tokens.shape
     if any(n_tokens * width % ALIGNED for width in weight.shape):
         tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))
-    # Of a transposed matrix each series' product would copy the whole.
+    # Contiguous: the product of each series would copy a transposed view.
     transposed = weight.T.contiguous().expand(n, -1, -1)
-    # What comes next may round differently where there are gaps in memory.
+    # Later operations may round differently if there are gaps in memory.
     return torch.baddbmm(bias, tokens, transposed)[:, :n_tokens].contiguous()
 
 
@@ -183,7 +183,7 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         # (n, F, d), (n, S, d), (n, S) -> (n, F, d)
-        # Whole cache lines of keys: the rest of a line is computed one by one.
+        # Whole cache lines of keys: a remainder would be computed one by one.
         missing = -keys.shape[1] % ALIGNED
         keys, key_mask = F.pad(keys, (0, 0, 0, missing)), F.pad(key_mask, (0, missing))
         n_queries, width = queries.shape[1:]

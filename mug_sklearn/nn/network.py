@@ -20,21 +20,22 @@ from .fusion import (
 )
 from .layers import MaskedBatchNorm, masked_max, masked_mean
 
-INITIAL_SLOPE = 5.0  # of the retrieval's scores, correlations
+INITIAL_SLOPE = 5.0  # of the retrieval's scores, which are correlations
 
 
 @dataclass(frozen=True)
 class MUGConfig:
     """Everything that determines the network's shape.
 
-    What only an encoder has that does not exist keeps its default.
+    Fields of an encoder that is switched off keep their defaults, so that they never
+    make two configurations differ.
 
     Attributes
     ----------
     granularity : {"multi", "fine", "coarse"}
         Which encoders exist. "fine" alone is TST, "coarse" alone is ShapeNet.
     n_channels, n_timepoints : int
-        Of the training panel; the longest series counts.
+        Channels of the training panel, and timepoints of its longest series.
     patch_length : int
         Timepoints in one fine token.
     d_model, n_heads, n_layers : int
@@ -42,9 +43,9 @@ class MUGConfig:
     segment_scales : tuple of SegmentScale
         How segments of each length are cut.
     n_shapelets : int
-        Discovered shapelets over all segment lengths.
+        Number of discovered shapelets over all segment lengths.
     n_random_shapelets : int
-        Random dilated shapelets for each dilation; 0 for none.
+        Number of random dilated shapelets per dilation; 0 for none.
     fine_fusion : {"attention", "max"}
     fusion : {"cross_attention", "concat"}
     segment_depth, segment_width, segment_features : int
@@ -81,7 +82,7 @@ class MUGConfig:
         return -(-self.n_timepoints // self.patch_length)
 
     def shapelets_of_scale(self) -> list[int]:
-        """The discovered shapelets shared out evenly over the segment lengths."""
+        """Number of discovered shapelets of each segment length, shared out evenly."""
         share, rest = divmod(self.n_shapelets, len(self.segment_scales))
         return [share + (i < rest) for i in range(len(self.segment_scales))]
 
@@ -108,7 +109,7 @@ class Granularities:
     fine : Tokens, optional
     coarse : Segments, optional
     fused, multi : Tokens, optional
-        One token a series with ``fine_fusion="max"``.
+        One token per series with ``fine_fusion="max"``.
     """
 
     fine: Tokens | None = None
@@ -117,7 +118,7 @@ class Granularities:
     multi: Tokens | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Granularities":
-        """The same with each tensor that has one row a series changed, masks too."""
+        """Apply `change` to every tensor with one row per series, masks included."""
         changed: dict[str, Any] = {
             name: Tokens(*map(change, tokens))
             for name in ("fine", "fused", "multi")
@@ -226,15 +227,15 @@ class MUGNetwork(nn.Module):
     def pooled_blocks(
         self, values: Tensor, observed: Tensor, names: Iterable[str] | None = None
     ) -> dict[str, Tensor]:
-        """What describes each series at every granularity, as one vector each.
+        """Describe each series by one vector per block, at every granularity.
 
         Parameters
         ----------
         values : Tensor of shape (n, C, T)
         observed : bool Tensor of shape (n, C, T)
         names : iterable of str, optional
-            The blocks to compute, of "fine", "coarse", "shapelets", "bank" and "multi";
-            by default all that the network has.
+            The blocks to compute, from "fine", "coarse", "shapelets", "bank" and
+            "multi"; by default, all that the network has.
 
         Returns
         -------
@@ -264,7 +265,7 @@ def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def build_network(config: MUGConfig) -> MUGNetwork:
-    """A network of zeros on the CPU, made without drawing a random number."""
+    """A network of zeros on the CPU, built without drawing random numbers."""
     # Constructors on the meta device leave the global random state alone.
     with torch.device("meta"):
         # In single precision, whatever torch's default is.

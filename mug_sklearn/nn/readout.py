@@ -1,10 +1,10 @@
 """Step 7: pooled blocks -> one embedding. Ours.
 
 Each block is standardised with fitted statistics, brought towards unit length and
-weighted, so that neither a block nor a series drowns the others; then the whole is
-rotated onto its principal axes, cut to the embedding's width, mildly evened out, and
-turned so that all its dimensions have the same variance: standardising it once more
-changes nothing, where it would blow up the noise of minor principal axes.
+weighted, so that no block and no series drowns out the others. The joined blocks are
+then rotated onto their principal axes, cut to the embedding's width, mildly evened out,
+and rotated so that all dimensions have the same variance: standardising the embedding
+again changes nothing, whereas it would blow up the noise of minor principal axes.
 """
 
 from collections import deque
@@ -43,13 +43,14 @@ class BlockScaling:
     weight: float
 
     def __call__(self, block: Tensor) -> Tensor:
-        """Scale: (n, width) -> float64 (n, width).
+        """Scale a block: (n, width) -> float64 (n, width).
 
-        A series far from all others comes to length `weight` at most; one near the
+        A series far from all others gets a length of at most `weight`; one near the
         mean stays near it.
         """
-        # In place: a pass over memory costs more than its sums, and a division both.
-        # Moved first: not every device knows the precision.
+        # In place and without division: a pass over memory costs more than its sums,
+        # and a division more than both. Moved first: not every device supports double
+        # precision.
         standardised = block.to(self.location.device).to(torch.float64, copy=True)
         standardised.sub_(self.location).mul_(1 / self.scale)
         length = torch.linalg.vector_norm(standardised, dim=1, keepdim=True)
@@ -57,7 +58,7 @@ class BlockScaling:
         return standardised.mul_(self.weight * square.clamp(min=1e-300).rsqrt())
 
     def to(self, device: torch.device) -> "BlockScaling":
-        """The same on a device that knows double precision."""
+        """A copy on a device that supports double precision."""
         location, scale = self.location.to(device), self.scale.to(device)
         return replace(self, location=location, scale=scale)
 
@@ -69,7 +70,7 @@ class Readout:
     Attributes
     ----------
     scalings : dict of str to BlockScaling
-        By the name of the block, in the order in which they are joined.
+        Scaling of each block by its name, in the order in which they are joined.
     location : float64 Tensor of shape (width,)
         Mean of the joined, scaled blocks.
     axes : float64 Tensor of shape (width, embedding width), or None
@@ -88,7 +89,7 @@ class Readout:
         return embedding.float()
 
     def to(self, device: torch.device) -> "Readout":
-        """The same on a device that knows double precision."""
+        """A copy on a device that supports double precision."""
         return Readout(
             {name: scaling.to(device) for name, scaling in self.scalings.items()},
             self.location.to(device),
@@ -102,10 +103,10 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     Parameters
     ----------
     blocks : dict of str to Tensor of shape (n, width)
-        On a device that knows double precision, where the readout will be, too.
+        On a device that supports double precision; the readout will be there, too.
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
-        the scaled and centred blocks themselves, of mean variance one.
+        the scaled and centred blocks themselves, with a mean variance of one.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
 
 
 def _with_mean_variance_one(readout: Readout, joined: Tensor) -> Readout:
-    """Scale a readout without axes, whose joined training blocks are given."""
+    """Scale a readout without axes, given its joined training blocks."""
     unit = float(joined.var(dim=0, correction=0).mean().sqrt()) or 1.0
     scalings = {
         name: replace(scaling, weight=scaling.weight / unit)
@@ -137,7 +138,7 @@ def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
     values = block.double()
     location = values.mean(dim=0)
     deviation = values.std(dim=0, correction=0)
-    # Few series make noisy deviations: pull them towards the block's typical one.
+    # Deviations of few series are noisy: pull them towards the block's typical one.
     typical = deviation.square().mean().sqrt()
     shrunk = deviation + SCALE_SHRINKAGE * typical
     scale = torch.where(shrunk > 1e-9, shrunk, 1.0)
@@ -156,7 +157,7 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
     -------
     axes : float64 Tensor of shape (width, kept)
     variance : float64 Tensor of shape (kept,)
-        Of the training series along the scaled axes.
+        Variance of the training series along the scaled axes.
     """
     n, width = centred.shape
     kept = max(1, min(embedding_dim, n - 1, width))
@@ -181,15 +182,15 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
 
 
 def variance_evening_rotation(variance: Tensor) -> Tensor:
-    """Rotation after which uncorrelated dimensions all have their mean variance.
+    """Rotation that gives each of several uncorrelated dimensions their mean variance.
 
-    Pairs a dimension above the mean with one below it and turns the two until one has
-    the mean variance; the other is paired on.
+    A dimension above the mean is paired with one below it, and the two are rotated
+    until one has the mean variance; the other goes into the next pair.
 
     Parameters
     ----------
     variance : float64 Tensor of shape (d,)
-        Descending.
+        Variances of the dimensions, in descending order.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """The optimiser: torch's AdamW update, without the class around it.
 
-`torch.optim.AdamW` loads torch's compiler when an instance is made. In a new process
-that takes longer than many a fit.
+Creating a `torch.optim.AdamW` loads torch's compiler, which in a new process takes
+longer than many a fit.
 """
 
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ class AdamW:
     Parameters
     ----------
     parameters : iterable of Tensor
-        Those that get gradients.
+        Tensors that get gradients.
     weight_decay : float
 
     Attributes
     ----------
     moments : dict of int to dict of str to Tensor
-        By the number of each parameter that has had a gradient: its running means
-        ``exp_avg`` and ``exp_avg_sq``, of the parameter's shape, and ``step``, how many
-        gradients they have seen.
+        For each parameter that has had a gradient, by its number: the running means
+        ``exp_avg`` and ``exp_avg_sq``, of the parameter's shape, and ``step``, the
+        number of gradients they have seen.
 
     References
     ----------
@@ -47,7 +47,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Change each parameter that has a gradient, in place."""
+        """Update each parameter that has a gradient, in place."""
         parameters: list[Tensor] = []
         gradients: list[Tensor] = []
         moments: list[dict[str, Tensor]] = []
@@ -78,7 +78,7 @@ class AdamW:
 
 
 def _no_moments(parameter: Tensor) -> dict[str, Tensor]:
-    # torch counts steps in single precision whatever the parameter's is.
+    # torch counts steps in single precision, whatever the parameter's precision.
     return {
         "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
         "exp_avg": torch.zeros_like(parameter),

@@ -6,13 +6,13 @@ import numpy as np
 def cluster(
     points: np.ndarray, n_clusters: int, n_iter: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """k-means from random distinct members; an empty cluster keeps its centroid.
+    """k-means from random distinct points; an empty cluster keeps its centroid.
 
     Parameters
     ----------
     points : float64 array of shape (n_points, d)
     n_clusters : int
-        Fewer are made where there are fewer distinct points.
+        Fewer are made if there are fewer distinct points.
     n_iter : int
         Lloyd iterations.
     rng : numpy Generator
@@ -21,13 +21,13 @@ def cluster(
     -------
     label : int array of shape (n_points,)
     distance : array of shape (n_points,)
-        From the point to its centroid, to six decimals: where two are equally near,
-        such as in a cluster of two, rounding must not decide.
+        From each point to its centroid, rounded to six decimals: if two points are
+        equally near, such as in a cluster of two, rounding errors must not decide.
     """
-    # Here, since its package takes longer to import than this one.
+    # Imported here: its package takes longer to import than this one.
     from scipy.cluster.vq import vq
 
-    # Between equal centroids rounding would decide.
+    # Distinct, as rounding errors would decide between equal centroids.
     rounded = np.round(points, 6) + 0.0  # no negative zero
     distinct: dict[bytes, int] = {}
     for place, row in enumerate(rounded):
@@ -35,8 +35,8 @@ def cluster(
     n_clusters = min(n_clusters, len(distinct))
     chosen = rng.choice(list(distinct.values()), n_clusters, replace=False)
     centroids = points[chosen]
-    # Not by scipy's kmeans2: it warns of each empty cluster, and to silence a warning
-    # is to silence it in other threads, too.
+    # Not by scipy's kmeans2: it warns of each empty cluster, and silencing a warning
+    # silences it in other threads, too.
     for _ in range(n_iter):
         label, _ = vq(points, centroids, check_finite=False)
         member = (label == np.arange(n_clusters)[:, None]).astype(points.dtype)

@@ -1,4 +1,4 @@
-"""Step 2, after training: shapelets chosen among the training series' segments."""
+"""Step 2, after training: choose shapelets among the training series' segments."""
 
 import numpy as np
 import torch
@@ -19,13 +19,14 @@ def discover_shapelets(
 ) -> None:
     """Choose the shapelets of each segment length and store them in the network.
 
-    At most 2,048 segments of each length, drawn at random, are embedded by the trained
-    encoder; those nearest cluster centroids and of best utility become shapelets.
+    At most 2,048 segments of each length, drawn at random, are clustered by the trained
+    encoder's embeddings. Of the segments nearest to the centroids, those of best utility
+    become shapelets.
 
     Parameters
     ----------
     network : MUGNetwork
-        With the coarse granularity.
+        A network with the coarse granularity.
     values, observed : Tensor of shape (n, C, T)
         Training series.
     rng : numpy Generator
@@ -35,7 +36,7 @@ def discover_shapelets(
     for transform, (tokens, _) in of_scales:
         assert isinstance(transform, ShapeletTransform)
         cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
-        # A sparse series has a token all the same, but is no pattern to look for.
+        # Even a sparse series has a token, but it is no pattern to look for.
         n_present = cut_observed.any(dim=2).sum(dim=2).masked_fill(~mask, -1)
         enough = min(transform.scale.half, int(n_present.max()))
         candidates = (n_present >= enough).flatten().nonzero().squeeze(1).cpu().numpy()
@@ -47,23 +48,23 @@ def discover_shapelets(
         embeddings = tokens.flatten(end_dim=1)[rows]
         wanted = len(transform.values)
         best = select_shapelets(embeddings.cpu().numpy(), wanted, rng)
-        # A panel with fewer segments than shapelets repeats them.
+        # Repeated if the panel has fewer segments than shapelets are wanted.
         chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])
         transform.observed.copy_(segment_observed[chosen])
 
 
 def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.ndarray:
-    """Utility of shapelet candidates: popular and diverse is good.
+    """Utility of shapelet candidates: high for popular and diverse ones.
 
     ``beta * size + (1 - beta) * sum of distances to the other candidates``, beta = 0.5.
     Ours: both terms are divided by their sum over the candidates, so that neither
-    drowns the other.
+    drowns out the other.
 
     Parameters
     ----------
     candidates : array of shape (n_candidates, d)
-        Embeddings.
+        Their embeddings.
     cluster_sizes : array of shape (n_candidates,)
 
     Returns
@@ -85,7 +86,7 @@ def select_shapelets(
 ) -> np.ndarray:
     """Choose segments near cluster centroids, best utility first.
 
-    k-means makes twice as many clusters as shapelets are wanted; the segment nearest
+    k-means makes twice as many clusters as shapelets are wanted; the segment nearest to
     each centroid is a candidate, and the candidates of highest utility are chosen.
 
     Parameters

@@ -1,6 +1,6 @@
 """Step 6: training objectives as pure functions of tensors.
 
-`RETRIEVAL_LOSSES` holds the choices for the paper's retrieval task. Beside it stand the
+`RETRIEVAL_LOSSES` holds the choices for the paper's retrieval task. The others are the
 retrieval of the coarse encoder's features, which is ours, and the pretext tasks of the
 encoders: TST's masked-value regression and ShapeNet's cluster-wise triplet loss.
 """
@@ -27,7 +27,7 @@ RANK_REGULARIZATION = 0.1
 def spearman_bce_loss(
     queries: Tensor, keys: Tensor, slope: Tensor, offset: Tensor
 ) -> Tensor:
-    """Spearman + binary cross-entropy retrieval loss, the paper's.
+    """Spearman + binary cross-entropy retrieval loss, from the paper.
 
     Query i must retrieve key i among all keys: ``p_ij = sigmoid(slope * s_ij +
     offset)`` with ``s_ij`` the Spearman correlation, and cross-entropy against
@@ -43,7 +43,7 @@ def spearman_bce_loss(
     Returns
     -------
     Tensor, scalar
-        Mean of the weighted cross-entropy; log(2) for an uninformed model.
+        Weighted mean of the cross-entropy; log(2) for an uninformed model.
     """
     scores = spearman_correlation(queries, keys, RANK_REGULARIZATION)
     own = torch.eye(len(queries), dtype=queries.dtype, device=queries.device)
@@ -72,7 +72,7 @@ def triplet_loss(
 ) -> Tensor:
     """Triplet loss over cosine similarities, an ablation of the retrieval loss.
 
-    Every other key of the batch is a negative: the mean of
+    Every other key of the batch is a negative. The loss is the mean of
     ``max(0, margin + cos(q_i, k_j) - cos(q_i, k_i))`` over j != i. Takes the arguments
     of `spearman_bce_loss`; `slope` and `offset` have no effect.
     """
@@ -93,13 +93,13 @@ RETRIEVAL_LOSSES: dict[str, RetrievalLoss] = {
 
 
 def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
-    """Hierarchical retrieval of tokens, ours after TS2Vec.
+    """Hierarchical retrieval of tokens; ours, after TS2Vec.
 
     Token t of series i in one view must retrieve its counterpart in the other view, by
     softmax over inner products: among the tokens of its own series at all times, and
     among the tokens of all series at its own time. Then neighbouring tokens are merged
-    by their maximum, two by two, and the same is asked of them, up to one token a
-    series. The mean over both questions and all levels.
+    in pairs by their maximum and the same is asked of the merged tokens, until one per
+    series is left. The loss is the mean over both questions and all levels.
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     # Padding that no series fills must not add levels.
     length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
     mask = mask[:, :length]
-    # A series' tokens of both views side by side serve both questions without a copy.
+    # With both views of a series side by side, neither question needs a copy.
     both = torch.stack((first[:, :length], second[:, :length]), dim=1)  # (n, 2, F, d)
-    # Of each series the first view, then the second.
+    # Views alternate: the first of a series, then its second.
     other_view = torch.arange(2 * len(mask), device=mask.device) ^ 1
     levels = []
     while True:
@@ -145,9 +145,9 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 def _merge_pairs(both: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     # (n, 2, F, d), (n, F) -> (n, 2, ceil(F / 2), d), (n, ceil(F / 2))
     tokens, counts = both.flatten(0, 1), mask.repeat_interleave(2, dim=0)
-    # By a finite number, so that zero times the result is zero.
+    # Lowered by a finite number, so that zero times the result is zero.
     known = lowered(tokens, counts, by=torch.finfo(tokens.dtype).max)
-    # As an image of one row; the gradient of a maximum over two takes far longer.
+    # As an image of one row: the gradient of a maximum over pairs takes far longer.
     image = known.transpose(1, 2).unsqueeze(2)
     pooled = F.max_pool2d(image, (1, 2), ceil_mode=True)
     merged = pooled.squeeze(2).transpose(1, 2)
@@ -166,7 +166,7 @@ def _counterpart_retrieval(
     ----------
     items : Tensor of shape (n_groups, m, d)
     present : bool Tensor of shape (n_groups, m)
-        Equal for an item and its counterpart.
+        The same for an item and its counterpart.
     counterpart : int Tensor of shape (m,)
 
     Returns
@@ -180,15 +180,16 @@ def _counterpart_retrieval(
 
 class _CrossEntropyOfProducts(torch.autograd.Function):
     # The matrix of products is symmetric, which automatic differentiation does not
-    # know: by hand the gradient takes one product instead of two, and fewer passes.
+    # know: written by hand, the gradient takes one product instead of two, and fewer
+    # passes.
 
     @staticmethod
     def forward(
         ctx: Any, items: Tensor, present: Tensor, counterpart: Tensor
     ) -> Tensor:
         logits = items @ items.transpose(1, 2)
-        # Finite, as an absent item weighs 0 and 0 times infinity is not 0; half the
-        # lowest, so that it stays finite with a product added.
+        # Finite, as an absent item weighs 0, and 0 times infinity is not 0. Half the
+        # lowest number, so that it stays finite when a product is added.
         lowest = torch.finfo(items.dtype).min / 2
         absent = items.new_zeros(present.shape).masked_fill_(~present, lowest)
         logits += absent.unsqueeze(1)
@@ -196,9 +197,9 @@ class _CrossEntropyOfProducts(torch.autograd.Function):
         target = counterpart.expand_as(present).unsqueeze(2)
         weight = (present.to(items.dtype) / present.sum().clamp(min=1)).unsqueeze(2)
         entropy = -(logits.log_softmax(dim=2).gather(2, target) * weight).sum()
-        # Not the exponential of the above, which is slow where it underflows.
+        # Not by exp of the log-softmax above, which is slow where it underflows.
         share = logits.softmax(dim=2)
-        # By the logits: weight times (share, less 1 at the counterpart).
+        # Gradient by the logits: weight times (share, less 1 at the counterpart).
         by_logits = share.scatter_add_(2, target, -torch.ones_like(weight)).mul_(weight)
         ctx.save_for_backward(items, by_logits)
         return entropy
@@ -223,7 +224,7 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
     Returns
     -------
     Tensor, scalar
-        0 where nothing was hidden.
+        0 if nothing was hidden.
     """
     squared = (predicted - target).square().masked_fill(~hidden, 0.0)
     return squared.sum() / hidden.sum().clamp(min=1)
@@ -231,7 +232,7 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
 
 @dataclass(frozen=True)
 class ClusterTriplet:
-    """One cluster's anchor and what it is compared with, as rows of the embeddings.
+    """One cluster's anchor, positives and negatives, as rows of the embeddings.
 
     Attributes
     ----------
@@ -250,10 +251,11 @@ class ClusterTriplet:
 def cluster_triplet_loss(embeddings: Tensor, triplets: list[ClusterTriplet]) -> Tensor:
     """ShapeNet's cluster-wise triplet loss, averaged over the clusters.
 
-    ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, with
-    ``D_ap`` and ``D_an`` the mean distance of the anchor from the positives and from
-    the negatives, and spread the distance of the pair of one cluster that is farthest
-    apart, averaged over the clusters of the negatives.
+    ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, where
+    ``D_ap`` and ``D_an`` are the mean distances of the anchor from the positives and
+    from the negatives, and the spread of a cluster is the distance of its two members
+    farthest apart, averaged over the clusters of the negatives. The distance of two
+    embeddings is their mean squared difference over the features.
 
     Parameters
     ----------
@@ -271,7 +273,7 @@ def cluster_triplet_loss(embeddings: Tensor, triplets: list[ClusterTriplet]) -> 
     Series Classification", AAAI 2021, section on the cluster-wise triplet loss.
     """
     values = embeddings.detach().cpu().numpy()
-    # Pairs of rows, and how many make each of a cluster's four means.
+    # Pairs of rows, and how many of them go into each of a cluster's four means.
     pairs: list[tuple[int, int]] = []
     sizes: list[int] = []
     for triplet in triplets:
@@ -299,22 +301,22 @@ def segment_cluster_loss(
 ) -> Tensor:
     """Cluster segment embeddings and take the cluster-wise triplet loss.
 
-    k-means splits the embeddings; in each cluster the member nearest the centroid is
-    the anchor, the ``min(50, size // 5 + 1)`` next nearest are its positives and as
+    k-means splits the embeddings. In each cluster, the member nearest to the centroid
+    is the anchor, the ``min(50, size // 5 + 1)`` next nearest are its positives, and as
     many members drawn from each other cluster are its negatives.
 
     Parameters
     ----------
     embeddings : Tensor of shape (n_segments, d)
     n_clusters : int
-        At least 2; fewer are used where there are fewer distinct segments.
+        At least 2; fewer are used if there are fewer distinct segments.
     rng : numpy Generator
         Draws the initial centroids and the negatives.
 
     Returns
     -------
     Tensor, scalar
-        0 with fewer than ``2 * n_clusters`` segments, or where all fall in one cluster.
+        0 with fewer than ``2 * n_clusters`` segments, or if all fall into one cluster.
     """
     clusters = _nearest_first(embeddings, n_clusters, rng)
     triplets = []

@@ -15,7 +15,7 @@ class Processes:
     size = 1
 
     def share(self, n_series: int) -> np.ndarray:
-        """Which of the series of a batch this process encodes."""
+        """Indices of the series of a batch that this process encodes."""
         return np.array_split(np.arange(n_series), self.size)[self.rank]
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -27,15 +27,15 @@ class Processes:
         return tensor
 
     def gather(self, tensor: Tensor, rows: Tensor, n_rows: int) -> Tensor:
-        """Put together what each process has computed for its rows.
+        """Put together what all processes have computed for their rows.
 
         Parameters
         ----------
         tensor : Tensor of shape (n_own, ...)
         rows : int Tensor of shape (n_own,)
-            Where these go.
+            Where these rows go.
         n_rows : int
-            Rows of all processes together.
+            Number of rows of all processes together.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class ProcessGroup(Processes):
     def gather(self, tensor: Tensor, rows: Tensor, n_rows: int) -> Tensor:
         """As in `Processes`."""
         # Every row comes from one process and is zero on the others, so their sum is
-        # exact, and shares may be of different size.
+        # exact, and shares may differ in size.
         is_mask = tensor.dtype == torch.bool
         own = tensor.float() if is_mask else tensor
         empty = own.new_zeros((n_rows, *own.shape[1:]))

@@ -6,9 +6,11 @@ import numpy as np
 
 
 class RandomStream(IntEnum):
-    """What random numbers are drawn for.
+    """Purpose that random numbers are drawn for.
 
-    A fit's purposes share no numbers, so that none depends on how many another drew.
+    Each has numbers of its own, so that none depends on how many another drew. The
+    initial weights and the thresholds of the random shapelets are drawn outside these
+    streams, each from a torch generator seeded with the fit's seed.
     """
 
     ORDER = 0
@@ -18,14 +20,14 @@ class RandomStream(IntEnum):
     RESERVOIR = 4
 
     def generator(self, seed: int, *position: int) -> np.random.Generator:
-        """The stream's numbers, or those of one place in it.
+        """Generator of the stream, or of one position in it.
 
         Parameters
         ----------
         seed : int
-            Of the fit.
+            Seed of the fit.
         *position : int
-            Number of the epoch, of the step or of the series seen so far, where numbers
-            must not depend on what was drawn before.
+            Number of the epoch, of the step or of the series seen so far, if the
+            numbers must not depend on what was drawn before.
         """
         return np.random.default_rng([seed, self, *position])

@@ -1,4 +1,4 @@
-"""For step 6: exact differentiable ranks, and the Spearman correlation of them.
+"""For step 6: exact differentiable ranks, and their Spearman correlation.
 
 The soft rank is the Euclidean projection onto the permutahedron (Blondel et al.,
 "Fast Differentiable Sorting and Ranking", ICML 2020). The projection reduces to an
@@ -32,7 +32,7 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
-    """Means of consecutive segments of `values`, (n,), of the given sizes."""
+    """Means of consecutive segments, of the given sizes, of `values`, (n,)."""
     if values.device.type == "mps":  # Apple's devices have no such reduction
         return segment_means(values.cpu(), sizes.cpu()).to(values.device)
     return torch.segment_reduce(values, "mean", lengths=sizes)
@@ -41,7 +41,7 @@ def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
 def _block_mean(values: Tensor, sizes: Tensor) -> Tensor:
     """Replace each value by the mean of its block."""
     means = segment_means(values.reshape(-1), sizes)
-    # To count them is to wait for an accelerator.
+    # Their number is given, as counting them means waiting for an accelerator.
     repeated = means.repeat_interleave(sizes, output_size=values.numel())
     return repeated.reshape(values.shape)
 
@@ -68,14 +68,14 @@ class _PermutahedronProjection(torch.autograd.Function):
         return torch.empty_like(through).scatter_(1, order, through)
 
 
-def soft_rank(values: Tensor, regularization: float = 1.0) -> Tensor:
+def soft_rank(values: Tensor, regularization: float) -> Tensor:
     """Differentiable ascending ranks of the entries of each row.
 
     Parameters
     ----------
     values : Tensor of shape (n_rows, n_entries)
         Floating point, finite.
-    regularization : float, default=1.0
+    regularization : float
         Strength of the smoothing, > 0. As it goes to 0 the result becomes the hard
         ranks 1 to `n_entries`; as it grows all ranks approach their mean.
 
@@ -107,7 +107,7 @@ def standardise_rows(values: Tensor) -> Tensor:
 
 
 def spearman_correlation(
-    queries: Tensor, keys: Tensor, regularization: float = 1.0
+    queries: Tensor, keys: Tensor, regularization: float
 ) -> Tensor:
     """Differentiable Spearman correlation of every query with every key.
 
@@ -115,7 +115,7 @@ def spearman_correlation(
     ----------
     queries : Tensor of shape (n_queries, d)
     keys : Tensor of shape (n_keys, d)
-    regularization : float, default=1.0
+    regularization : float
         Smoothing of the ranks relative to the spread of a row: rows are standardised
         before they are ranked, so the scale of the network's output has no effect.
 
@@ -127,7 +127,7 @@ def spearman_correlation(
     Notes
     -----
     Spearman's correlation is Pearson's of the ranks. From the paper: the correlation
-    as retrieval score. Ours: exact soft ranks, and the standardisation in front.
+    as retrieval score. Ours: exact soft ranks, and the standardisation before them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The training loop: optimiser, schedule, early stop, record of losses."""
+"""The training loop: optimiser, schedule, early stopping, record of losses."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class TrainingPlan:
     n_series : int
         Series in the training panel.
     n_steps : int
-        Most optimisation steps.
+        Maximum number of optimisation steps.
     batch_size : int
     learning_rate : float
         Peak of the schedule: linear warm-up, then cosine decay to zero.
@@ -49,10 +49,10 @@ class TrainingPlan:
     token_retrieval_weight : float
         Weight of the retrieval of the coarse encoder's features.
     reconstruction_weight, cluster_triplet_weight : float
-        Weights of the encoders' pretext tasks beside the retrieval loss.
+        Weights of the encoders' pretext tasks, relative to the retrieval loss.
     early_stopping : bool
     n_iter_no_change : int
-        Epochs in the window of the early stop.
+        Epochs in the window of early stopping.
     tol : float
         Smallest relative improvement that counts.
     seed : int
@@ -80,16 +80,16 @@ class TrainingPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in a pass; each pass leaves out another remainder."""
+        """Full batches in an epoch; each epoch leaves out a different remainder."""
         return max(1, self.n_series // self.batch_size)
 
     @property
     def n_epochs(self) -> int:
-        """Most passes, a begun one counted."""
+        """Maximum number of epochs, including one that is only begun."""
         return -(-self.n_steps // self.steps_per_epoch)
 
     def with_half_the_batch(self) -> "TrainingPlan":
-        """As many passes over the series in batches of half the size."""
+        """The same plan for as many epochs, in batches of half the size."""
         halved = replace(self, batch_size=self.batch_size // 2)
         n_steps = self.n_steps * halved.steps_per_epoch // self.steps_per_epoch
         return replace(halved, n_steps=n_steps)
@@ -112,16 +112,16 @@ def learning_rate_factor(step: int, n_steps: int) -> float:
 class Trainer:
     """Trains a network in place.
 
-    All randomness of a step comes from the plan's seed and the step's number, so no
-    global random state is touched, and a trainer with the weights, the optimiser's
-    state and the `losses` of another one goes on as that would have.
+    All randomness of a step comes from the plan's seed and the step's number. So no
+    global random state is touched, and a trainer that is given the weights, the
+    optimiser's state and the `losses` of another one continues as that would have.
 
     Parameters
     ----------
     network : MUGNetwork
     read_batch : callable
-        Takes row numbers and a device and returns tensors there, ``(values, observed,
-        lengths)``.
+        Takes row numbers and a device; returns ``(values, observed, lengths)``, tensors
+        on that device.
     plan : TrainingPlan
     device : torch.device
     processes : Processes, optional
@@ -130,7 +130,7 @@ class Trainer:
     Attributes
     ----------
     losses : list of dict of str to float
-        The loss and its terms at each step, in order; more are appended.
+        The loss and its terms at each step, in order; further steps are appended.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Trainer:
         self.optimizer = AdamW(network.parameters(), WEIGHT_DECAY)
         self.losses: list[dict[str, float]] = []
         self._loss_sums = [0.0]
-        # An epoch, and its order of the series: of many it takes long to draw.
+        # An epoch and its order of the series, kept since a long one is slow to draw.
         self._order: tuple[int, np.ndarray] | None = None
 
     @property
@@ -172,12 +172,12 @@ class Trainer:
         Parameters
         ----------
         n_steps : int, optional
-            Stop after so many further steps at the latest.
+            Stop after this many further steps at the latest.
 
         Raises
         ------
         ValueError
-            Where the loss is no longer finite.
+            If the loss is no longer finite.
         """
         last = self.plan.n_steps if n_steps is None else self.step + n_steps
         while self.step < last and not self.is_done():
@@ -192,7 +192,7 @@ class Trainer:
         window = self.plan.stop_window
         if not self.plan.early_stopping or len(self.losses) < 2 * window:
             return False
-        # Sums of all steps so far, as a window may be many steps long.
+        # Cumulative sums, as a window may be many steps long.
         for terms in self.losses[len(self._loss_sums) - 1 :]:
             self._loss_sums.append(self._loss_sums[-1] + terms["loss"])
         first, middle, last = (
@@ -202,7 +202,7 @@ class Trainer:
         return before - now < self.plan.tol * abs(before)
 
     def epoch_summary(self, epoch: int) -> dict[str, float]:
-        """Number, steps and mean terms of an epoch; the first is 0 and has number 1."""
+        """Number (from 1), steps and mean terms of an epoch, which counts from 0."""
         size = self.plan.steps_per_epoch
         steps = self.losses[epoch * size : (epoch + 1) * size]
         means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
@@ -210,8 +210,9 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         rng = RandomStream.STEP.generator(self.plan.seed, self.step)
-        # A GPU makes the views of a large batch in a fraction of the time. Unlike ones
-        # draw otherwise, so several processes that need equal views use the CPU.
+        # A GPU makes the views of a large batch in a fraction of the time. Different
+        # GPUs draw differently, so several processes, which need equal views, use the
+        # CPU.
         draws_there = self.device.type == "cuda" and self.processes.size == 1
         place = self.device if draws_there else torch.device("cpu")
         generator = torch.Generator(place).manual_seed(int(rng.integers(2**63)))
@@ -260,7 +261,7 @@ class Trainer:
             for part in (views.values, views.observed, views.hidden)
         )
         predicted = None
-        # Inside another one, copies that it keeps of weights would outlive a step.
+        # No cache: inside a caller's autocast, copies of weights would outlive a step.
         with torch.autocast(
             self.device.type,
             torch.bfloat16,
@@ -278,7 +279,7 @@ class Trainer:
                 part = part.float()
             return self.processes.gather(part, own, n_views)
 
-        # No loss looks at the fine tokens themselves.
+        # No loss uses the fine tokens themselves.
         tokens = replace(tokens, fine=None).map(complete)
         terms: dict[str, Tensor] = {}
         coarse = tokens.coarse
@@ -321,7 +322,7 @@ class Trainer:
         self.optimizer.zero_grad()
         # All processes have the same loss; their gradients add up to that of one.
         (loss / self.processes.size).backward()
-        # Not network.parameters(): to walk through it takes longer than to clip.
+        # Not network.parameters(): walking through it takes longer than clipping.
         parameters = self.optimizer.parameters
         self.processes.sum_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_CLIP)
@@ -336,7 +337,7 @@ def _token_retrieval(coarse: Segments) -> Tensor:
 
 
 def _cluster_triplet(coarse: Segments, rng: np.random.Generator) -> Tensor:
-    """ShapeNet's loss for each segment length on its own, averaged."""
+    """ShapeNet's loss of each segment length, averaged over the lengths."""
     losses = [
         segment_cluster_loss(tokens[mask], SEGMENT_CLUSTERS, rng)
         for tokens, mask in coarse.by_scale()

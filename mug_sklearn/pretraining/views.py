@@ -1,8 +1,8 @@
 """Augmented views of a batch, and the masks of the masked-value pretext task.
 
 Every function draws from the generator that it is given, on the generator's device,
-where its input must be, and leaves its input alone.
-Ours: the paper does not say how its two views come about.
+where its input must be, and does not change its input.
+Ours: the paper does not say how its two views are made.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class View:
         0 where nothing is observed.
     observed : bool Tensor of shape (n, C, T)
     hidden : bool Tensor of shape (n, C, T)
-        Observed values that the fine encoder must not see but reconstruct.
+        Observed values that the fine encoder must not see, and must reconstruct.
     """
 
     values: Tensor
@@ -43,7 +43,7 @@ def geometric_mask(
     masked_share: float = MASKED_SHARE,
     mean_length: float = MASKED_RUN,
 ) -> Tensor:
-    """Masks whose runs have geometric length, each channel on its own (TST).
+    """Masks whose runs have geometric length, drawn separately per channel (TST).
 
     A two-state Markov chain over time: a masked run ends with probability
     ``1 / mean_length``, an unmasked run with ``masked_share / (1 - masked_share) /
@@ -70,13 +70,13 @@ def geometric_mask(
     n, channels, length = shape
     leave = 1.0 / mean_length
     enter = leave * masked_share / (1.0 - masked_share)
-    # Drawn timepoint by timepoint, so that a seed keeps its masks.
+    # Drawn with time as the first axis, so that a seed keeps giving the same masks.
     device = generator.device
     draws = torch.rand((length, n, channels), **drawn_by(generator))
     draws = draws.permute(1, 2, 0).contiguous()
-    # With one uniform draw u a step, every state moves to "masked" if u < enter, every
-    # state moves to "unmasked" if u >= 1 - leave, and keeps its state in between:
-    # so the state is decided by the last draw that was not in between.
+    # With one uniform draw u per timepoint, every state becomes "masked" if u < enter
+    # and "unmasked" if u >= 1 - leave, and stays as it is in between. So the last draw
+    # that was not in between decides the state.
     becomes_masked = draws < enter
     decided = becomes_masked | (draws >= 1.0 - leave)
     becomes_masked[..., 0] = draws[..., 0] < masked_share
@@ -92,9 +92,9 @@ def crop_mask(
 ) -> Tensor:
     """One random window of each series, as a mask over its timepoints.
 
-    The window keeps between 60 % and all of what lies between the first and the last
-    observed timepoint, rounded up to whole timepoints. Cropping by mask keeps tensor
-    shapes fixed, so that no convolution is planned anew.
+    The window keeps 60 % to 100 % of the span from the first to the last observed
+    timepoint, rounded up to whole timepoints. Cropping by mask keeps tensor shapes
+    fixed, so that no convolution is planned anew.
 
     Parameters
     ----------
