@@ -12,7 +12,7 @@ it feeds a support vector machine in a scikit-learn pipeline.
 # GunPoint records the hand of a person who either draws a gun or only points with a
 # finger: 50 training and 150 test series of 150 timepoints. It comes with sktime, so
 # nothing is downloaded. Series are arrays of shape (n_series, n_channels,
-# n_timepoints); 2-D arrays and lists of series of unequal length would do as well.
+# n_timepoints); 2-D arrays and lists of series of unequal length work as well.
 
 import matplotlib.pyplot as plt
 from sklearn.pipeline import make_pipeline
@@ -36,8 +36,8 @@ axes[-1].set_xlabel("timepoint")
 # Fit and predict
 # ---------------
 # The transformer sees the training series only, and no labels; the classifier sees the
-# vectors and the labels. No scaler is needed between the two. The same classifier on
-# the raw values is the comparison.
+# vectors and the labels. No scaler is needed between the two. For comparison, the same
+# classifier is fitted on the raw values.
 
 model = make_pipeline(MUGTransformer(random_state=0), SVC())
 model.fit(data.X_train, data.y_train)
@@ -48,10 +48,9 @@ print(f"accuracy on raw values:      {raw.score(data.X_test[:, 0], data.y_test):
 # %%
 # Look at the embedding
 # ---------------------
-# ``model[:-1]`` is the pipeline without its classifier. The vectors have one row for
-# each series; the map shows their first two principal components. These show only a
-# part of the variance, so classes that overlap here may still be apart in the whole
-# space.
+# ``model[:-1]`` is the pipeline without its classifier. The embedding has one row per
+# series; the map shows its first two principal components. These show only part of the
+# variance, so classes that overlap here may still be separate in the whole space.
 
 embedding = model[:-1].transform(data.X_test)
 print("embedding:", embedding.shape, embedding.dtype)

@@ -14,8 +14,8 @@ The fits here are shortened, ``max_epochs=3``, because there are seven of them.
 # ----------------------------------
 # Three granularities, two values of C and two folds make twelve fits of the pipeline,
 # but only six different encoders: the classifier's parameter does not change them.
-# ``memory`` finds them again; a seventh is fitted on the whole training set. It needs
-# an integer as ``random_state``; with None, every fit is another one.
+# ``memory`` finds them again; a seventh is fitted on the whole training set. The cache
+# needs an integer as ``random_state``; with None, every fit is different.
 
 import time
 from tempfile import TemporaryDirectory

@@ -38,9 +38,9 @@ print(f"test accuracy: {complete:.3f}")
 # %%
 # Cut values out
 # --------------
-# In two ways: single values at random, and one block of neighbouring timepoints in
-# every channel, at a place of its own. The block is the harder case, because the values
-# beside a gap tell less about it.
+# This is done in two ways: single values at random, and one block of neighbouring
+# timepoints in every channel, each at its own place. The block is the harder case,
+# because the values beside a gap tell less about it.
 
 
 def without_values(series, share, rng):
@@ -114,9 +114,8 @@ axes[0].legend()
 # %%
 # Gaps in the training series too
 # -------------------------------
-# Where gaps are to be expected, one can train with gaps: encoder and classifier then
-# learn from series like those that they will meet. Here that regains half of what is
-# lost.
+# Where you expect gaps, you can train with gaps: encoder and classifier then learn from
+# series like those that they will meet. Here that regains half of what is lost.
 
 X_train = [without_values(series, 0.5, rng) for series in data.X_train]
 X_test = [without_values(series, 0.5, rng) for series in data.X_test]

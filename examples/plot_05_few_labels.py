@@ -3,7 +3,7 @@ Few labels, many series
 =======================
 
 The encoder needs no labels. So it can learn from all series there are, and only the
-classifier has to do with the few that somebody has labelled: here 5 % of them.
+classifier has to make do with the few that somebody has labelled: here 5 % of them.
 """
 
 # %%
@@ -51,7 +51,7 @@ def accuracies(pool, y_pool, test, y_test, share):
 # ---------
 # Each of 10 draws labels 12 series of the pool. The same classifier gets the same
 # labelled series as vectors of MUG and as raw values. For comparison, half of the pool
-# with labels, too.
+# is labelled, too.
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.5), layout="constrained")
 for ax, name in zip(axes, ("OSULeaf", "ItalyPowerDemand"), strict=True):
@@ -74,15 +74,16 @@ for ax, name in zip(axes, ("OSULeaf", "ItalyPowerDemand"), strict=True):
     ax.set(title=name, ylabel="test accuracy, 10 draws")
 
 # %%
-# The leaves gain much: as raw values, even half of the pool with labels gives less than
-# 5 % do as vectors of MUG. The days of ItalyPowerDemand are aligned by the clock and
+# The leaves gain much: even with half of the pool labelled, raw values give less than
+# vectors of MUG do with 5 %. The days of ItalyPowerDemand are aligned by the clock and
 # only 24 values long; a linear model of the raw values is good there, and the two
-# differ by a few hundredths, one way with few labels and the other way with many.
+# inputs differ by a few hundredths, one way with few labels and the other way with
+# many.
 
 # %%
 # One model to keep
 # -----------------
-# `FrozenEstimator` joins the fitted encoder and a new classifier to one pipeline.
+# `FrozenEstimator` joins the fitted encoder and a new classifier into one pipeline.
 # Fitting it on the labelled series leaves the encoder as it is.
 
 labelled, _ = next(

@@ -53,17 +53,17 @@ for name in ("BasicMotions", "ItalyPowerDemand"):
 # %%
 # Why one works and the other does not
 # ------------------------------------
-# In BasicMotions, someone wears a motion sensor: walking, running, standing, badminton.
-# The movements are periodic and start anywhere, so that the raw values of two walks
-# have little in common at any one timepoint. The embedding does not depend on where a
-# pattern starts as much, and the classes are its clusters.
+# In BasicMotions, someone wears a motion sensor: walking, running, standing, playing
+# badminton. The movements are periodic and start anywhere, so that the raw values of
+# two walks have little in common at any one timepoint. The embedding depends less on
+# where a pattern starts, and the classes are its clusters.
 
 data = load_dataset("BasicMotions")
 plot_embedding(embeddings["BasicMotions"], data.y_test)
 
 # %%
 # In ItalyPowerDemand, the classes are days of winter and of summer. k-means cuts the
-# days in two by the largest difference between them, which is another one: both
+# days in two by the largest difference between them, which is a different one: both
 # clusters hold days of both classes. No representation can know which difference is
 # asked for. With labels it is another matter: a classifier on the same vectors is right
 # on more than nine days in ten.

@@ -3,15 +3,15 @@ Similarity search
 =================
 
 Given one series, find others like it: nearest neighbours in the embedding. The
-example measures how many of the neighbours are of the query's class, against nearest
-neighbours of the raw values, and looks at two queries.
+example measures how many of the neighbours are of the query's class, compared with
+nearest neighbours of the raw values, and looks at two queries.
 """
 
 # %%
 # Index and queries
 # -----------------
 # GunPoint again: its 50 training series are searched, and its 150 test series are the
-# queries. Encoder and index know no labels.
+# queries. Neither the encoder nor the index sees labels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,8 +27,8 @@ mug = MUGTransformer(random_state=0).fit(data.X_train)
 # %%
 # Precision at k
 # --------------
-# The share of the k nearest series that are of the query's class. Half of the series
-# are of each class, so 0.5 is chance.
+# The share of the k nearest series that are of the query's class. Each class has half
+# of the series, so 0.5 is chance.
 
 
 def is_right(index_vectors, query_vectors, n_neighbors=10):

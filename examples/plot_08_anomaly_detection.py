@@ -4,14 +4,15 @@ Anomaly detection
 
 Fit encoder and detector on normal series only, then score new ones: here with an
 isolation forest, the local outlier factor and the distance to the nearest normal
-series. What is best depends on the data; one of two data sets goes to the raw values.
+series. What is best depends on the data; on one of the two data sets the raw values
+win.
 """
 
 # %%
 # What counts as normal
 # ---------------------
-# Classification sets serve as a test bed: one class is taken as abnormal and is not
-# shown in training.
+# Classification sets serve as a test bed: one class is taken as abnormal and is left
+# out of training.
 #
 # - BasicMotions: walking, running and standing are normal, badminton is not.
 # - ItalyPowerDemand: winter days are normal, summer days are not.

@@ -3,8 +3,8 @@ Forecasting from timestamp-level embeddings
 ===========================================
 
 `transform_granularities` gives one vector for each timepoint. A ridge regression from
-the last one to the next values is a forecaster. On a chaotic series it beats a ridge on
-the raw values; on a seasonal one it loses to it.
+the last vector to the next values is a forecaster. On a chaotic series it beats a ridge
+on the raw values; on a seasonal one it loses to it.
 """
 
 # %%
@@ -12,7 +12,7 @@ the raw values; on a seasonal one it loses to it.
 # ----------
 # The Mackey-Glass equation is a standard test of nonlinear forecasting. The other
 # series is the sum of a daily rhythm of slowly changing height, a weekly one and noise.
-# Both are made here.
+# Both are generated here.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -58,7 +58,7 @@ axes[-1].set_xlabel("timepoint")
 # A window holds the 32 values up to the origin; the 12 values after it are to be
 # forecast. The network reads a window in both directions, but it reads nothing beyond
 # the origin. The first 1,400 timepoints are for training: encoder and ridge see no
-# window, and no value to be forecast, of the rest.
+# window, and no value to be forecast, from the rest.
 
 
 def windows_and_targets(series):
@@ -99,7 +99,7 @@ def forecasts(past, target, new_past):
 # Root mean squared errors
 # ------------------------
 # The last "fine" token comes from the fine-grained encoder; the last "multi" token has
-# also asked the segments of the window.
+# also drawn on the segments of the window.
 
 fig, axes = plt.subplots(2, figsize=(8, 5), layout="constrained")
 for ax, (name, series) in zip(axes, all_series.items(), strict=True):
@@ -123,7 +123,7 @@ axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
 # The Mackey-Glass series is not linear, and a linear model of its raw values falls
 # short. A linear model of the last multi token does much better: the network's features
 # are nonlinear. So are nearest neighbours, which do better still without any training.
-# The seasonal series is a linear function of its own past but for the noise, which
+# The seasonal series is a linear function of its own past except for the noise, which
 # alone makes an error of 0.2. There the ridge on raw values has all that it needs, and
 # the last token tells it less. MUG is not trained to forecast; its tokens are worth a
 # try where a linear model of the past values is not enough.

@@ -2,16 +2,16 @@
 In sktime's benchmark harness
 =============================
 
-`PanelClassifierAdapter` makes a classifier of sktime's from any scikit-learn pipeline
-of panels. So MUG takes part in sktime's `ClassificationBenchmark` beside sktime's own
-classifiers, on the archive's split, and gives what plain scikit-learn gives.
+`PanelClassifierAdapter` turns any scikit-learn pipeline of panels into an sktime
+classifier. So MUG takes part in sktime's `ClassificationBenchmark` beside sktime's own
+classifiers, on the archive's split, and gives the same result as plain scikit-learn.
 """
 
 # %%
 # The task
 # --------
 # `archive_task` joins training and test series in the form that the harness takes, and
-# gives a splitter that parts them again as the archive does.
+# gives a splitter that separates them again as the archive does.
 
 import warnings
 from tempfile import TemporaryDirectory
@@ -39,9 +39,9 @@ print(f"{len(X)} series of shape {X[0].shape}, {splits.get_n_splits()} split")
 # %%
 # The benchmark
 # -------------
-# Two epochs are enough here. The harness keeps its results in a file, for which a
-# temporary folder does. It also computes standard deviations over the splits, and numpy
-# warns that one split has none; that warning is left out.
+# Two epochs are enough here. The harness keeps its results in a file, here in a
+# temporary folder. It also computes standard deviations over the splits, and numpy
+# warns that one split has none; that warning is suppressed.
 
 pipeline = make_pipeline(MUGTransformer(max_epochs=2, random_state=0), SVC())
 classifiers = {
@@ -62,8 +62,8 @@ print(accuracy.to_string(float_format="{:.4f}".format))
 # %%
 # The same elsewhere
 # ------------------
-# In scikit-learn with the same splitter, by hand on the two parts, and by this
-# package's own benchmark, which keeps its results in a file, too.
+# The same accuracy in scikit-learn with the same splitter, by hand on the two parts,
+# and from this package's own benchmark, which keeps its results in a file, too.
 
 by_splitter = cross_val_score(pipeline, X, y, cv=splits)[0]
 by_hand = clone(pipeline).fit(data.X_train, data.y_train)

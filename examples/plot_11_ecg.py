@@ -84,11 +84,11 @@ for ax in axes[1]:
 # One granularity, the other, both
 # --------------------------------
 # "fine" is the timestamp encoder alone (TST), "coarse" the segment encoder alone
-# (ShapeNet), "multi" all of MUG. The package adds a bank of random shapelets to the
-# coarse side, which the paper does not have; the last two rows leave it out. To be
-# quick, the fits take two epochs and single precision. An SVM and a logistic regression
-# judge each embedding; the two rightmost columns say how often the SVM is right about
-# each of the two abnormalities.
+# (ShapeNet), "multi" all of MUG. To the coarse side the package adds a bank of random
+# shapelets, which the paper does not have; the last two rows leave it out. To be quick,
+# the fits take two epochs and single precision. An SVM and a logistic regression judge
+# each embedding; the two rightmost columns say how often the SVM is right about each of
+# the two abnormalities.
 
 encoders = {
     "fine": {"granularity": "fine"},
@@ -123,11 +123,11 @@ for name, (train, test) in inputs.items():
 # %%
 # Who is confused with whom
 # -------------------------
-# From raw values and from the fine encoder alone, the SVM hardly notices the late
-# potentials; from the coarse encoder it does, mostly by the random shapelets of the
-# bank. Both granularities together are better for it than either alone, with the bank
-# and without it. The logistic regression does better on every embedding, and with the
-# bank it is as good on the coarse granularity alone: the gain of "multi" depends on the
+# With raw values or the fine encoder alone, the SVM hardly notices the late potentials;
+# with the coarse encoder it does, mostly thanks to the random shapelets of the bank.
+# Both granularities together are better for it than either alone, with the bank and
+# without it. The logistic regression does better on every embedding, and with the bank
+# it is as good on the coarse granularity alone: the gain of "multi" depends on the
 # classifier. These are results for one draw of artificial beats; they say nothing about
 # diagnosing real ones.
 

@@ -2,8 +2,8 @@
 How MUG works, step by step
 ===========================
 
-This example goes through a fitted `MUGTransformer` in the order in which a series does,
-with a picture of each step. *Paper* is what the authors of MUG describe
+This example follows a series through a fitted `MUGTransformer`, with a picture of each
+step. *Paper* is what the authors of MUG describe
 (`arXiv:2312.07248 <https://arxiv.org/abs/2312.07248>`_), *ours* what this package adds.
 """
 
@@ -77,7 +77,7 @@ ax.set(xlabel="timepoint", ylabel="segment", title="segments of a series")
 # %%
 # *Paper*: typical segments, which are near the centre of a cluster and unlike the
 # others, become shapelets. A series is described by how near it comes to each of them.
-# The picture has one for each length, on the test series that matches it best. *Ours*:
+# The picture shows one of each length, on the test series that matches it best. *Ours*:
 # beside them stands a bank of random shapelets, which are drawn and not learnt; on many
 # data sets they do most of the work.
 
@@ -96,9 +96,9 @@ axes[1].set_xlabel("timepoint")
 # %%
 # 4. Cross-granularity transformer
 # --------------------------------
-# *Paper*: each fused timestamp asks the segments. Query is the timestamp, key and value
-# are the segments; then Add & Norm, feed-forward, Add & Norm. The result are the
-# "multi" tokens. The picture shows which segments the timestamps drew on.
+# *Paper*: each fused timestamp asks the segments. The timestamp is the query, the
+# segments are keys and values; then Add & Norm, feed-forward, Add & Norm. The results
+# are the "multi" tokens. The picture shows which segments the timestamps drew on.
 
 plot_cross_attention(mug, data.X_test, series=0)
 
@@ -146,8 +146,9 @@ for ax, (stage, found) in zip(axes, stages.items(), strict=True):
 
 # %%
 # Chance is one in 8, the size of a batch in training, and one in 150. After training
-# the scores spread far wider: series that move alike have keys alike, and those that do
-# not score below zero. Among its like, a series' own key stands out only a little.
+# the scores spread far wider: series that move alike have similar keys, and those that
+# do not score below zero. Among similar series, a series' own key stands out only a
+# little.
 
 # %%
 # 6. Loss
@@ -163,18 +164,17 @@ plot_loss_curve(mug)
 # ------------
 # *Paper*: the multi tokens are the representation. *Ours*: `transform` joins pooled
 # tokens of all granularities with the features of the shapelets and of the bank, and
-# turns them onto their main axes. ``readout="cross"`` keeps to the pooled multi
+# rotates them onto their principal axes. ``readout="cross"`` keeps to the pooled multi
 # tokens.
 
 embedding = mug.transform(data.X_test)
 plot_embedding(embedding, data.y_test)
 
 # %%
-# What each part knows of the classes, as the test accuracy of `SVC()`. Of the mean
-# tokens only the coarse one knows much. The whole embedding is ahead of them all, and
+# The test accuracy of `SVC()` shows what each part knows of the classes. Of the mean
+# tokens, only the coarse one knows much. The whole embedding is ahead of them all, and
 # so is that of the untrained network, whose shapelets and bank need no training: on
-# this data set it is they that make the difference. The benchmark shows where training
-# pays.
+# this data set, they make the difference. The benchmark shows where training pays.
 
 train_tokens = mug.transform_granularities(data.X_train)
 inputs = {
