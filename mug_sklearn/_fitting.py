@@ -27,7 +27,7 @@ from .pretraining.processes import Processes
 from .pretraining.random_streams import RandomStream
 from .pretraining.trainer import Trainer, TrainingPlan
 
-# Statistics that are fitted after training look at no more series than this.
+# Most series that the statistics fitted after training look at.
 READOUT_SERIES = 2048
 DISCOVERY_SERIES = 256
 CALIBRATION_SERIES = 32
@@ -53,14 +53,13 @@ class Course:
     processes : Processes
         The processes that train together.
     weights : mapping of str to Tensor, optional
-        State of the network to go on from; None draws one.
+        State of the network to continue from; None draws one.
     moments : mapping
         What the optimiser remembers of earlier steps, from `moments_to_arrays`.
     losses : mapping
-        Of the steps that are done, where the course was interrupted, from
-        `losses_to_arrays`.
+        Losses of the steps done before an interruption, from `losses_to_arrays`.
     calibrates : bool
-        Whether the thresholds of the random shapelets are yet to be set.
+        Whether the thresholds of the random shapelets still have to be set.
     """
 
     panel: Panel
@@ -82,14 +81,14 @@ class Course:
         end_epoch: Callable[[Trainer, int], bool],
         progress: tqdm,
     ) -> Trainer:
-        """Train a network, in smaller batches where memory runs out.
+        """Train a network, in smaller batches if memory runs out.
 
         Parameters
         ----------
         begin_epoch : callable
-            Called with the epoch's number, from 0; again where it is repeated.
+            Called with the epoch's number, from 0; again if the epoch is repeated.
         end_epoch : callable
-            Called with the trainer and the epoch's number; gives True to stop there.
+            Called with the trainer and the epoch's number; returns True to stop there.
         progress : tqdm
             Counts the steps.
         """
@@ -107,11 +106,12 @@ class Course:
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
                 _train_epochs(trainer, begin_epoch, end_epoch, progress)
-                trainer.optimizer.zero_grad()  # the network is kept, they need not be
+                trainer.optimizer.zero_grad()  # the network is kept, without gradients
                 return trainer
             except _OutOfMemory as shortage:
-                # Processes that train together must agree on the batch; what was
-                # interrupted ran in batches of this size.
+                # Processes that train together must agree on the batch size, and the
+                # steps before an interruption ran at this one. Below 4, half a batch is
+                # a single series, which has nothing to be told apart from.
                 may_change = self.processes.size == 1 and not self.losses
                 if affordable.batch_size < 4 or not may_change:
                     raise shortage.error from None
@@ -140,7 +140,7 @@ class Course:
         Raises
         ------
         ValueError
-            Where features are not finite.
+            If features are not finite.
         """
         panel = self.typical
         rng = RandomStream.READOUT.generator(self.plan.seed)
@@ -164,7 +164,7 @@ class Course:
                 "Training diverged: features of training series are not finite. "
                 f"Choose a learning_rate below {self.plan.learning_rate}."
             )
-        # A stream may begin with one series; others will follow.
+        # A stream may begin with a single series; others will follow.
         alike = all(bool((block == block[:1]).all()) for block in blocks.values())
         if alike and self.typical is self.panel:
             warn_user(
@@ -173,7 +173,7 @@ class Course:
         return fit_readout(blocks, embedding_dim)
 
     def training_state(self, trainer: Trainer) -> dict[str, Any]:
-        """What `pretrain` needs beside the network's weights to go on from here."""
+        """What `pretrain` needs besides the network's weights to continue from here."""
         return {
             "optimizer": moments_to_arrays(trainer.optimizer.moments),
             "losses": losses_to_arrays(trainer.losses),
@@ -197,7 +197,7 @@ class Course:
         return batch.values, batch.observed, batch.lengths
 
     def _sample(self, n_series: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Some typical series as tensors, all if there are no more."""
+        """At most `n_series` typical series, drawn at random, as tensors."""
         panel = self.typical
         affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
         size = min(n_series, panel.n_series, max(1, affordable))
@@ -208,7 +208,7 @@ class Course:
 
 
 class _OutOfMemory(Exception):
-    """Memory ran out in training; of callbacks, smaller batches are no cure."""
+    """Memory ran out in training; in a callback, smaller batches would be no cure."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))

@@ -1,4 +1,4 @@
-"""A fitted network at work: batches of bounded size, tokens as arrays."""
+"""Inference by a fitted network: batches of bounded size, tokens as arrays."""
 
 import math
 from collections import deque
@@ -22,11 +22,12 @@ from .device import (
 )
 from .nn.network import MUGNetwork
 
-# Values and series in a batch: more make a CPU no faster, and these keep an accelerator
-# busy. Eight channels count as one, as the bank, which takes most memory, mixes them.
+# Most values and series in a batch: more make a CPU no faster, and these keep an
+# accelerator busy. Eight channels count as one, since the bank, which takes the most
+# memory, mixes them.
 CPU_BATCH = (2**16, 256)
 ACCELERATOR_BATCH = (2**21, 2048)
-# Fewer series than this are not shared out over threads: a batch costs time of its own.
+# Fewer series than this are not split over threads, as each batch has a fixed cost.
 LEAST_SHARE = 64
 
 Result = TypeVar("Result")
@@ -42,7 +43,7 @@ class TokenRepresentation(NamedTuple):
     mask : bool array of shape (n_series, n_tokens)
         True where a token represents something observed.
     spans : int array of shape (n_tokens, 2)
-        First timepoint that a token covers, and the one after its last.
+        First timepoint that each token covers, and the one after its last.
     """
 
     tokens: np.ndarray
@@ -52,7 +53,7 @@ class TokenRepresentation(NamedTuple):
 
 @dataclass(frozen=True)
 class Inference:
-    """A network in evaluation mode, with the standardisation of what it reads.
+    """A network in evaluation mode, with the standardisation of its input.
 
     Attributes
     ----------
@@ -75,23 +76,23 @@ class Inference:
     ) -> Iterator[tuple[np.ndarray, Result]]:
         """Results over batches of bounded size, longest series first.
 
-        A CPU works on as many batches at once as torch has threads. Where memory runs
-        out, smaller batches are tried.
+        A CPU works on as many batches at once as torch has threads. If memory runs out,
+        smaller batches are tried.
 
         Parameters
         ----------
         compute : callable
-            Takes values and observed mask of a batch, (n, C, T) on the device.
+            Takes the values and the observed mask of a batch, (n, C, T) on the device.
         panel : Panel
         rows : int array, optional
-            Of the panel; by default all.
+            Row numbers of the panel; by default, all.
 
         Yields
         ------
         rows : int array
-            Of the batch.
+            Row numbers of the batch.
         result : object
-            What `compute` has given for it.
+            What `compute` returned for it.
         """
         rows = np.arange(panel.n_series) if rows is None else rows
 
@@ -108,7 +109,7 @@ class Inference:
                 pair for half in np.array_split(chosen, 2) for pair in results(half)
             ]
 
-        # One thread a batch: several would round its sums in another order.
+        # One thread per batch: several would round its sums in another order.
         with one_cpu_thread() as n_threads:
             batches = _Batches(self, panel, rows, n_threads)
             if self.device.type != "cpu":
@@ -118,11 +119,11 @@ class Inference:
                     yield from pairs
             finally:
                 if batches.too_many:
-                    # Not where it is noticed: a thread of its own knows no user's line.
+                    # Not where noticed: a worker thread knows no line of the user's.
                     warn_of_memory(batches.too_many, self.device)
 
     def token_representations(self, panel: Panel) -> dict[str, TokenRepresentation]:
-        """Tokens of each granularity that the network has, by its name."""
+        """Tokens of each granularity of the network, by name."""
         representations: dict[str, TokenRepresentation] = {}
         place_of: dict[str, dict[tuple[int, ...], int]] = {}
         # The longest series come first, so the first batch has every token there is.
@@ -182,11 +183,11 @@ def _map_in_order(
     batches: Iterable[np.ndarray],
     n_threads: int,
 ) -> Iterator[Result]:
-    """Results of the batches, on as many threads of one torch thread each."""
+    """Results of the batches, in order; each thread uses one torch thread."""
     if n_threads == 1:
         yield from map(compute, batches)
         return
-    # The setting is each thread's own.
+    # Each thread has a setting of its own.
     one = (torch.set_num_threads, (1,))
     with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
         pending: deque[Future] = deque()
@@ -201,9 +202,10 @@ def _map_in_order(
 class _Batches:
     """Series in batches of bounded size, longest first.
 
-    On a CPU those of a batch have equally many patches, so that the shapes of all
-    computations depend on a series alone. On an accelerator, which rounds as it likes
-    and takes long to start on a batch, some have up to twice as many as others.
+    On a CPU, all series of a batch have the same number of patches, so that the shapes
+    of a series' computations depend on that series alone. On an accelerator, where
+    rounding may vary anyway and a batch takes long to start, some have up to twice as
+    many as others.
     """
 
     def __init__(
@@ -215,7 +217,7 @@ class _Batches:
         n_patches = np.maximum(-(-panel.lengths[rows] // self.patch_length), 1)
         order = np.argsort(-n_patches, kind="stable")
         self.rows = rows[order]
-        # Negated, as numpy searches in what ascends.
+        # Negated, as numpy searches only ascending values.
         self.negated_n_patches = -n_patches[order].astype(np.float64)
         self.most_values, self.affordable = ACCELERATOR_BATCH
         self.least_alike = 0.5
@@ -224,7 +226,7 @@ class _Batches:
             self.most_values, most = CPU_BATCH
             share = max(LEAST_SHARE, math.ceil(len(rows) / n_threads))
             self.affordable = min(most, share)
-        self.too_many = 0  # series for which memory did not suffice, at first
+        self.too_many = 0  # size of the first batch that memory did not suffice for
         self.lock = Lock()
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -240,11 +242,11 @@ class _Batches:
             start = stop
 
     def read(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Values of some series and where they are observed, on the device."""
+        """Values of some series and the mask of those observed, on the device."""
         inference = self.inference
         longest = max(1, int(self.panel.lengths[chosen].max()))
         width = -(-longest // self.patch_length) * self.patch_length
-        with self.lock:  # what a caller's own container allows is not known
+        with self.lock:  # the caller's own container may not be thread-safe
             batch = self.panel.batch(
                 chosen,
                 inference.location,
@@ -255,14 +257,14 @@ class _Batches:
         return batch.values.to(inference.device), batch.observed.to(inference.device)
 
     def shrink(self, too_many: int) -> None:
-        """Make smaller batches, since memory ran out at so many series."""
+        """Make smaller batches, since memory ran out with this many series."""
         with self.lock:
             self.too_many = self.too_many or too_many
             self.affordable = min(self.affordable, max(1, too_many // 2))
 
 
 def warn_of_memory(batch_size: int, device: torch.device) -> None:
-    """Tell that a batch of this size was too large for a device's memory."""
+    """Warn that a batch of this size was too large for a device's memory."""
     warn_user(
         f"Memory on device {str(device)!r} does not suffice for {batch_size} series at "
         "once; smaller batches are used."

@@ -1,7 +1,7 @@
 """From the estimator's parameters to the network's shape and the plan of training.
 
 `settings` is anything with the parameters of `MUGTransformer` as attributes. Numbers
-may be numpy's, of which the narrow ones overflow in arithmetic, so they are turned into
+may be numpy's, whose narrow types overflow in arithmetic, so they are turned into
 Python's.
 """
 
@@ -24,7 +24,7 @@ SEGMENTS_PER_LENGTH = 6
 AUTO_BATCH_SIZE = 8  # TS2Vec's
 AUTO_STEPS = 100
 MOST_AUTO_STEPS = 1000
-# Fields of a network's shape that are not named as the parameter they follow from.
+# Fields of a network's shape that are not named after the parameter they follow from.
 _SAID_AS = {
     "patch_length": "patch_length (by max_tokens, if automatic)",
     "segment_scales": "segment_lengths",
@@ -33,7 +33,7 @@ _SAID_AS = {
 
 
 def check_combinations(settings: Any) -> None:
-    """Refuse combinations that single constraints cannot see."""
+    """Refuse combinations that constraints on single parameters cannot see."""
     if settings.granularity != "coarse" and settings.d_model % settings.n_heads:
         raise ValueError(
             f"d_model={settings.d_model} is no multiple of n_heads={settings.n_heads}; "
@@ -55,7 +55,7 @@ def check_combinations(settings: Any) -> None:
                     "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
                     "(fractions of the longest training series)."
                 )
-    # 1 is a timepoint, and 1.0, which equals it, the whole series.
+    # 1 is one timepoint, whereas 1.0, which equals it, is the whole series.
     asked = _asked_segment_lengths(settings)
     n_lengths = len({(isinstance(length, Integral), length) for length in asked})
     has_segments = settings.granularity != "fine"
@@ -72,7 +72,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
     Raises
     ------
     ValueError
-        Where a length is longer than the longest training series.
+        If a length is longer than the longest training series.
     """
     patch_length = settings.patch_length
     if isinstance(patch_length, str):
@@ -82,7 +82,8 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
             f"patch_length={patch_length} is longer than the longest training "
             f"series, which has {n_timepoints} timepoints."
         )
-    # What an encoder that does not exist would have makes no networks differ.
+    # Fields of an encoder that is switched off keep their defaults, so that they never
+    # make two networks differ.
     config = MUGConfig(
         granularity=settings.granularity,
         n_channels=n_channels,
@@ -163,9 +164,9 @@ def training_plan(
     device: torch.device,
     one_pass: bool = False,
 ) -> TrainingPlan:
-    """How long to train and with what, for so many series.
+    """How long to train on `n_series` series, and with which settings.
 
-    With `one_pass`, ``max_epochs="auto"`` is one pass over them.
+    With `one_pass`, ``max_epochs="auto"`` means one pass over them.
     """
     batch_size = settings.batch_size
     if isinstance(batch_size, str):

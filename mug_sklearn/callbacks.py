@@ -1,4 +1,4 @@
-"""Callbacks for training, beside those of scikit-learn's.
+"""Callbacks for training, in addition to scikit-learn's.
 
 `MUGTransformer.set_callbacks` takes any callback of scikit-learn's framework. An epoch
 of training is a task of `fit`, and a callback whose ``on_fit_task_end`` returns True
@@ -17,32 +17,32 @@ __all__ = ["Checkpoint"]
 
 
 class Checkpoint:
-    """Write a checkpoint every few epochs, from which an interrupted fit can go on.
+    """Write a checkpoint every few epochs, from which a fit can be resumed.
 
-    Set on a `MUGTransformer`, also one inside a pipeline or a search. A checkpoint is a
-    file that `MUGTransformer.load` reads, as if `fit` had stopped there;
-    `MUGTransformer.resume` goes on with the training, and ends where an uninterrupted
-    fit ends.
+    It is set on a `MUGTransformer`, possibly inside a pipeline or a search. A
+    checkpoint is a file that `MUGTransformer.load` reads as if `fit` had stopped there;
+    `MUGTransformer.resume` continues the training, and ends where an uninterrupted fit
+    ends.
 
     Parameters
     ----------
     dirpath : str or path-like
-        Folder of the checkpoints, made where it is missing. Their names are
-        ``epoch-0001.safetensors`` and so on; a fit inside a search or a pipeline has a
-        subfolder of its own, named after its place there, as far as they tell
-        callbacks of it: scikit-learn's FeatureUnion and cross_validate do not, and
-        their fits write to one folder. Files of the same name are replaced.
+        Folder of the checkpoints, made if it is missing. Their names are
+        ``epoch-0001.safetensors`` and so on; files of the same name are replaced. A fit
+        inside a search or pipeline gets its own subfolder, named after its place there.
+        FeatureUnion and cross_validate do not tell callbacks that place, so their fits
+        share one folder and overwrite each other's files.
     every_n_epochs : int, default=1
-        Epochs from one checkpoint to the next. Each fits shapelets and readout, as
-        the end of `fit` does.
+        Epochs from one checkpoint to the next. Each checkpoint fits the shapelets and
+        the readout, as the end of `fit` does.
 
     Raises
     ------
     ValueError
-        Where `every_n_epochs` is not an integer of at least 1; at the start of `fit`,
-        where the estimator's parameters have no form in a file.
+        If `every_n_epochs` is not an integer of at least 1; at the start of `fit`, if
+        the estimator's parameters cannot be written to a file.
     TypeError
-        At the start of `fit`, where it is set on another estimator.
+        At the start of `fit`, if it is set on an estimator of another class.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Checkpoint:
         self._folder(context).mkdir(parents=True, exist_ok=True)
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
-        """Do nothing; the framework asks for it."""
+        """Do nothing; the framework requires this method."""
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """Write a checkpoint if one is due.
@@ -98,7 +98,7 @@ class Checkpoint:
         ----------
         estimator : MUGTransformer
         context : sklearn.callback.CallbackContext
-            Of an epoch, or of the whole fit, which has no checkpoint.
+            Context of an epoch, or of the whole fit, which has no checkpoint.
         """
         n_epochs = len(estimator.history_)
         if context.task_name == EPOCH and n_epochs % self.every_n_epochs == 0:
@@ -106,10 +106,10 @@ class Checkpoint:
             estimator._save_checkpoint(folder / f"epoch-{n_epochs:04}.safetensors")
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
-        """Do nothing; the framework asks for it."""
+        """Do nothing; the framework requires this method."""
 
     def _folder(self, fit: CallbackContext) -> Path:
-        """The folder of one fit, whose place in the tree of tasks tells it apart."""
+        """The folder of one fit, named after its place in the tree of tasks."""
         place = []
         while fit.parent is not None:
             place.append(f"{fit.source_task_name or fit.task_name}-{fit.task_id}")

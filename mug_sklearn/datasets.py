@@ -1,8 +1,8 @@
 """Labelled data sets to try the transformer on, read from this machine only.
 
-`load_dataset` reads the classification sets that sktime brings along, local ``.ts``
+`load_dataset` reads the classification data sets that come with sktime, local ``.ts``
 pairs as published by the UCR and UEA archives, and ``.npz`` files. Nothing here ever
-downloads.
+downloads anything.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Dataset:
 
 
 def bundled_names() -> list[str]:
-    """List the classification data sets that the installed sktime brings along.
+    """List the classification data sets that come with the installed sktime.
 
     Returns
     -------
@@ -85,14 +85,14 @@ def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
     Parameters
     ----------
     folder : str, path-like or None
-        Holds ``.npz`` files or pairs of ``.ts`` files; None finds nothing.
+        Folder with ``.npz`` files or pairs of ``.ts`` files; None finds nothing.
 
     Returns
     -------
     datasets : dict of str to Path
-        Name and what `load_dataset` takes, in the names' order. Beside NAME, the
-        archives' copies of it without gaps or of equal lengths, NAME_nmv and NAME_eq,
-        are left out.
+        Name of each data set and the path that `load_dataset` takes, sorted by name. If
+        NAME is there, the archives' copies of it without gaps or of equal lengths,
+        NAME_nmv and NAME_eq, are left out.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
             np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
             for row in frame.itertuples(index=False, name=None)
         ]
-    # The reader states malformed text with whatever exception it stumbled on.
+    # The reader reports malformed text by whatever exception it ran into.
     except Exception as error:
         raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
     labels = np.asarray(y, dtype=str) if has_labels else None
@@ -227,7 +227,7 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
 
 
 def stacked(series: list[NDArray[np.floating]]) -> Series:
-    """One array of series whose lengths are equal; others as they are.
+    """Stack series of equal length into one array; leave others as they are.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def stacked(series: list[NDArray[np.floating]]) -> Series:
 
 
 def _bundle() -> Path:
-    """Folder of sktime's data sets, found without the time that importing it takes."""
+    """Folder of sktime's data sets, found without importing sktime, which is slow."""
     spec = find_spec("sktime")
     if spec is None or spec.origin is None:
         raise ImportError("sktime, which brings the data sets, is not installed")

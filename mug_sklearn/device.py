@@ -15,13 +15,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes the first of CUDA, XPU, MPS and CPU that is there; anything else
-        is a torch device name such as "cpu" or "cuda:1".
+        "auto" takes the first of CUDA, XPU, MPS and CPU that is available; anything
+        else is a torch device name such as "cpu" or "cuda:1".
 
     Raises
     ------
     ValueError
-        Where torch does not know the name, or the device is not available.
+        If torch does not know the name, or the device is not available.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         name: 1 if name == "mps" else getattr(torch, name).device_count()
         for name in available
     }
-    # A number that is too large may turn out negative.
+    # torch may turn an index that is too large into a negative one.
     if not 0 <= (resolved.index or 0) < counts.get(resolved.type, 0):
         raise ValueError(
             f"device={device!r} is not available; accepted here: {accepted}."
@@ -60,19 +60,19 @@ def trains_in_half_precision(device: torch.device, precision: str) -> bool:
 
 
 def double_precision_device(device: torch.device) -> torch.device:
-    """Where to compute in double precision what is on `device`.
+    """Device to compute on in double precision, for tensors on `device`.
 
-    That is the CPU where a device, such as Apple's or some of Intel's, may lack it.
+    That is the CPU if `device` may lack it, as Apple's and some of Intel's devices do.
     """
     return device if device.type in {"cpu", "cuda"} else torch.device("cpu")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the memory of a device, or the CPU's, ran out."""
+    """Whether an exception says that a device, or the CPU, ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # torch raises plain runtime errors on the CPU and on Apple's devices; the last is
-    # what oneDNN says.
+    # torch raises plain runtime errors on the CPU and on Apple's devices; the last
+    # message is oneDNN's.
     shortages = (
         "can't allocate memory",
         "out of memory",
@@ -87,12 +87,12 @@ def _is_available(name: str) -> bool:
     return bool(getattr(torch, name).is_available())
 
 
-# Libraries behind the products of numpy and scipy, and how many threads each has.
+# Libraries behind numpy's and scipy's matrix products, and their numbers of threads.
 _Threads = Sequence[tuple[Any, int]]
 
 
 class _Inside:
-    """Who is inside `one_cpu_thread`: this thread, and how many in all."""
+    """Whether this thread is inside `one_cpu_thread`, and how many threads are."""
 
     this_thread = local()
     n_in_all = 0
@@ -109,7 +109,7 @@ def _product_threads() -> _Threads:
 def _set_threads(threads: _Threads) -> None:
     for library, n_threads in threads:
         library.set_num_threads(n_threads)
-    # Else only this thread could ever set them again.
+    # Otherwise only this thread could ever set them again.
     OpenBLASController.clear_controlling_thread()
 
 
@@ -117,21 +117,21 @@ def _set_threads(threads: _Threads) -> None:
 def one_cpu_thread() -> Iterator[int]:
     """Compute on one CPU thread inside, and restore the settings afterwards.
 
-    Sums over several threads round in an order that depends on their number. Training
-    amplifies that, so a fit would depend on how many threads a process happens to
-    have, such as inside a parallel grid search. So it is one for torch, and one for
-    the products of numpy and of scipy, whose threads get in each other's way.
+    Sums over several threads round in an order that depends on the number of threads.
+    Training amplifies that, so a fit would depend on how many threads a process happens
+    to have, such as inside a parallel grid search. So torch gets one thread, and so do
+    the matrix products of numpy and of scipy, whose threads get in each other's way.
 
     Yields
     ------
     n_threads : int
-        What torch was allowed until then; 1 inside another such block.
+        Threads that torch was allowed until then; 1 inside another such block.
     """
     if getattr(_Inside.this_thread, "inside", False):
         yield 1
         return
-    # torch has one setting for all threads to come: the first to enter knows it. An
-    # interrupt may come anywhere: nothing is changed before it is noted.
+    # torch has one setting for all future threads; only the first to enter sees it
+    # unchanged. An interrupt may come anywhere, so changes are noted before being made.
     is_counted = False
     try:
         with _Inside.lock:
@@ -144,7 +144,7 @@ def one_cpu_thread() -> Iterator[int]:
             if is_first:
                 before = _Inside.products_outside
                 _set_threads([(library, 1) for library, _ in before])
-                # What another thread holds has not changed: it is not to be restored.
+                # A library held by another thread did not change: do not restore it.
                 _Inside.products_outside = [
                     (library, n) for library, n in before if library.num_threads < n
                 ]
@@ -167,7 +167,7 @@ def one_cpu_thread() -> Iterator[int]:
 def usual_modes(device: torch.device, training: bool) -> Iterator[None]:
     """Compute as torch does by default, whatever modes the caller has set.
 
-    Autocast would change what is computed, and without gradients there is no training.
+    Autocast would change the results, and without gradients there is no training.
 
     Parameters
     ----------

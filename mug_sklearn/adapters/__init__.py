@@ -1,1 +1,1 @@
-"""Adapters of scikit-learn estimators of panels to other libraries, by name."""
+"""Adapters of scikit-learn estimators of panels, one module per library."""

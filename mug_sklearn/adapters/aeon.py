@@ -1,8 +1,8 @@
 """Scikit-learn transformers of panels as aeon's collection transformers.
 
-`MUGTransformer` as it is works on what aeon's loaders give, and in aeon's pipelines on
-series of one channel; these refuse more channels, unequal lengths and missing values
-for transformers that are not aeon's own. Needs `aeon`.
+Without an adapter, `MUGTransformer` works on what aeon's loaders return, and in aeon's
+pipelines on series of one channel; these pipelines refuse more channels, unequal
+lengths and missing values for transformers that are not aeon's own. Needs `aeon`.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ __all__ = ["CollectionTransformerAdapter"]
 
 
 class CollectionTransformerAdapter(BaseCollectionTransformer):
-    """A scikit-learn transformer of panels as a collection transformer of aeon's.
+    """A scikit-learn transformer of panels as an aeon collection transformer.
 
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector a series. It is cloned before it is fitted, and
-        given the labels that the adapter is.
+        Turns a panel into one vector per series. It is cloned before it is fitted, and
+        receives the labels that the adapter was given.
 
     Attributes
     ----------

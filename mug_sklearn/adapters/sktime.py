@@ -1,8 +1,8 @@
 """Scikit-learn estimators of panels as sktime's transformers and classifiers.
 
-They are generic: any scikit-learn classifier, and any transformer that needs no labels,
-will do that takes an array of shape (n_series, n_channels, n_timepoints) or a list of
-arrays of shape (n_channels, n_timepoints_i), such as `MUGTransformer` or a pipeline
+They are generic: any scikit-learn classifier will do, and any transformer that needs no
+labels, if it accepts an array of shape (n_series, n_channels, n_timepoints) or a list
+of arrays of shape (n_channels, n_timepoints_i), such as `MUGTransformer` or a pipeline
 that begins with it.
 """
 
@@ -22,9 +22,9 @@ from ..datasets import stacked
 
 __all__ = ["PanelClassifierAdapter", "PanelTransformerAdapter"]
 
-# sktime converts to the first of these that fits the scientific type alone: an array
-# first would fail on series of unequal length, a list of frames has no instance index
-# and may hold the channels of each in another order.
+# sktime converts to the first of these that fits the scientific type, and looks at
+# nothing else: with the array first, series of unequal length would fail. A list of
+# frames has no instance index and may hold each frame's channels in a different order.
 PANEL_FORMS = ["pd-multiindex", "numpy3D"]
 SHARED_TAGS = {
     "X_inner_mtype": PANEL_FORMS,
@@ -32,31 +32,31 @@ SHARED_TAGS = {
     "capability:multivariate": True,
     "capability:unequal_length": True,
     "capability:missing_values": True,
-    # Unless the estimator inside has a `random_state`.
+    # Unless the wrapped estimator has a `random_state`.
     "property:randomness": "stochastic",
     "python_dependencies": ["torch"],
 }
 
 
 class PanelTransformerAdapter(BaseTransformer):
-    """A scikit-learn transformer of panels as a transformer of sktime's.
+    """A scikit-learn transformer of panels as an sktime transformer.
 
-    It goes before a classifier in sktime's pipelines, ``adapter * SVC()``. Its
-    parameters have nested names, ``transformer__embedding_dim``; in such a pipeline,
-    ``PanelTransformerAdapter__transformer__embedding_dim``.
+    In sktime's pipelines it goes before a classifier: ``adapter * SVC()``. Its
+    parameters have nested names, such as ``transformer__embedding_dim``, or in such a
+    pipeline ``PanelTransformerAdapter__transformer__embedding_dim``.
 
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector a series, and needs no labels for it. It is
-        cloned before it is fitted.
+        Turns a panel into one vector per series, without labels. It is cloned before it
+        is fitted.
 
     Attributes
     ----------
     transformer_ : scikit-learn transformer
         The fitted clone.
     channels_ : list or None
-        Names of the channels, by which those of later frames are found; None if
+        Names of the channels, by which those of later frames are matched; None if
         `fit` was given an array.
 
     See Also
@@ -101,7 +101,7 @@ class PanelTransformerAdapter(BaseTransformer):
     def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:
         panel = as_panel(X, self.channels_)
         embedding = np.asarray(self.transformer_.transform(panel))
-        # Whoever joins features of other transformers does it by instance.
+        # Features of several transformers are joined by instance.
         is_array = isinstance(X, np.ndarray)
         instances = None if is_array else X.index.get_level_values(0).unique()
         return pd.DataFrame(embedding, index=instances)
@@ -126,20 +126,20 @@ class PanelTransformerAdapter(BaseTransformer):
 
 
 class PanelClassifierAdapter(BaseClassifier):
-    """A scikit-learn classifier of panels as a classifier of sktime's.
+    """A scikit-learn classifier of panels as an sktime classifier.
 
     Parameters
     ----------
     estimator : scikit-learn classifier
-        Such as ``make_pipeline(MUGTransformer(), SVC())`` or a GridSearchCV of one. It
-        is cloned before it is fitted.
+        For example ``make_pipeline(MUGTransformer(), SVC())``, or a GridSearchCV around
+        it. It is cloned before it is fitted.
 
     Attributes
     ----------
     estimator_ : scikit-learn classifier
         The fitted clone.
     channels_ : list or None
-        Names of the channels, by which those of later frames are found; None if
+        Names of the channels, by which those of later frames are matched; None if
         `fit` was given an array.
 
     See Also
@@ -177,7 +177,7 @@ class PanelClassifierAdapter(BaseClassifier):
         return self.estimator_.predict(as_panel(X, self.channels_))
 
     def _predict_proba(self, X: Any) -> NDArray:
-        # One without probabilities gets sktime's: 1 for the predicted class.
+        # Without probabilities, use sktime's default: 1 for the predicted class.
         if not hasattr(self.estimator_, "predict_proba"):
             return super()._predict_proba(X)
         return self.estimator_.predict_proba(as_panel(X, self.channels_))
@@ -206,21 +206,21 @@ def _channel_names(X: Any) -> list[Any] | None:
 
 
 def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArray]:
-    """Turn one of sktime's panels into what scikit-learn's estimators take.
+    """Turn an sktime panel into what scikit-learn estimators of panels take.
 
     Parameters
     ----------
     X : ndarray of shape (n_series, n_channels, n_timepoints), or DataFrame
-        The latter in the form "pd-multiindex", a row for each timepoint of a series.
+        A frame must be of the form "pd-multiindex", one row per timepoint of a series.
     channels : list, default=None
-        Names of the channels in the order to give them in, where `X` has the same
-        names; others are left as they are.
+        Names of the channels in the order to return them in, if `X` has the same names;
+        otherwise its channels are left as they are.
 
     Returns
     -------
     float64 ndarray of shape (n_series, n_channels, n_timepoints), or list
-        Of float64 arrays of shape (n_channels, n_timepoints_i), if lengths differ. An
-        array is given back as it was.
+        A list of float64 arrays of shape (n_channels, n_timepoints_i), if lengths
+        differ. An array is returned unchanged.
 
     Examples
     --------

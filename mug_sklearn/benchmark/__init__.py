@@ -1,6 +1,6 @@
 """The benchmark: one protocol, every method and data set in one table.
 
-`run_benchmark` fills a CSV file, `write_report` reads it. On the command line,
+`run_benchmark` fills a CSV file, `write_report` reads it. For the command line, see
 ``python -m mug_sklearn benchmark --help``. `sktime_harness.archive_task` gives the same
 data and splits to sktime's harness.
 """

@@ -1,4 +1,4 @@
-"""Downloads of the UCR and UEA archives, only where they are asked for."""
+"""Downloads from the UCR and UEA archives, only when asked for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ def download_datasets(names: Sequence[str], folder: Path) -> None:
     names : sequence of str
         One or more names of classification sets in the archives.
     folder : Path
-        Gets a folder for each; what is already there is not downloaded again.
+        Gets a subfolder per data set; what is already there is not downloaded again.
 
     Raises
     ------
     ValueError
-        If the archives have no set of some name, which is found out before any
-        download; or if a download fails.
+        If the archives have no data set of some name, which is checked before any
+        download, or if a download fails.
     ImportError
         If `aeon`, which downloads, is not installed.
 

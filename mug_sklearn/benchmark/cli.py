@@ -35,12 +35,12 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        0; 1 if some fit failed.
+        0, or 1 if some fit failed.
 
     Raises
     ------
     OSError, ValueError, ImportError
-        Where something cannot be read, written or run.
+        If something cannot be read, written or run.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == "report":
         return _report(argv[1:])
     args = _run_parser().parse_args(argv)
-    # First: what is wrong here should not wait for a download.
+    # First, so that an error here does not wait for a download.
     methods = select_methods(METHODS if args.methods == ["all"] else args.methods)
     check_settings(args.seeds, args.classifiers, args.resamples, args.jobs)
     n_failed = run_benchmark(

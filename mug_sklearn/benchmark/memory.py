@@ -9,7 +9,7 @@ _RESET_PEAK = "5"
 
 
 def reset_peak_memory() -> None:
-    """Begin anew, where the system can (Linux)."""
+    """Reset the peak, where the system can (Linux)."""
     try:
         _CLEAR.write_text(_RESET_PEAK)
     except OSError:
@@ -22,7 +22,7 @@ def peak_memory_mb() -> float:
     Returns
     -------
     float
-        NaN where the system does not tell.
+        NaN if the system does not tell.
     """
     if _STATUS.is_file():
         for line in _STATUS.read_text().splitlines():

@@ -1,7 +1,7 @@
 """The methods that the benchmark compares, by name: MUG, its ablations and its peers.
 
-Every method reads the same panels. The peers of `aeon` take no gaps, and few of them
-series of unequal length: `FilledPanel` prepares the series for them.
+Every method reads the same panels. The peers of `aeon` accept no gaps, and few of them
+accept series of unequal length, so `FilledPanel` prepares the series for them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +23,16 @@ class Method:
     Attributes
     ----------
     make : callable
-        Takes a seed and gives an unfitted estimator: a transformer from a panel to an
+        Takes a seed and returns an unfitted estimator: a transformer from a panel to an
         embedding, or a classifier of panels.
     description : str
-        What it is, in a few words.
+        What the method is, in a few words.
     is_classifier : bool
-        True where the estimator classifies by itself.
+        True if the estimator classifies by itself.
     is_random : bool
-        False where all seeds give the same result; one seed is then run.
+        False if all seeds give the same result; then only one is run.
     needs_aeon : bool
-        True where `aeon` must be installed.
+        True if `aeon` must be installed.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def _distance_peer(distance: str, description: str) -> Method:
     )
 
 
-# What is changed under each of the two readouts: description and parameters.
+# Changes that are run under each of the two readouts: description and parameters.
 _CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "untrained": ("no training", {"max_epochs": 0}),
     "no-token-retrieval": (
@@ -136,7 +136,7 @@ METHODS: dict[str, Method] = {
         f"mug-{name}": _ablation(description, **parameters)
         for name, (description, parameters) in _CHANGES.items()
     },
-    # the same under the paper's readout, which sees nothing else
+    # the same under the paper's readout, which sees only the cross-granularity tokens
     "mug-cross": _ablation("the paper's readout", readout="cross"),
     **{
         f"mug-cross-{name}": _ablation(
@@ -164,12 +164,12 @@ METHODS: dict[str, Method] = {
 def select_methods(
     methods: Sequence[str] | Mapping[str, Method],
 ) -> dict[str, Method]:
-    """Give the methods of these names, or check that methods of one's own can run.
+    """Look up methods by name, or check that custom methods can run.
 
     Parameters
     ----------
     methods : sequence of str, or mapping of str to Method
-        Names from `METHODS`, or methods of one's own.
+        Names from `METHODS`, or custom methods.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def select_methods(
     ValueError
         If a name is unknown.
     ImportError
-        If one needs `aeon`, which is not installed.
+        If a method needs `aeon`, which is not installed.
 
     Examples
     --------

@@ -21,22 +21,22 @@ N_FOLDS = 5
 SMALLEST_TRAINING_SET = 50
 SMALLEST_CLASS_MEAN = 5
 MOST_SERIES = 10_000
-# An infinite C on classes that overlap may never converge.
+# With an infinite C, the fit may never converge if classes overlap.
 MAX_ITER = 100_000
 
 
 class GridSearchedSVC(ClassifierMixin, BaseEstimator):
-    """RBF-SVC by the protocol of TS2Vec: C by five-fold cross-validation.
+    """RBF-SVC by the protocol of TS2Vec: C is chosen by five-fold cross-validation.
 
-    C comes from 1e-4, 1e-3, ..., 1e4 and infinity; it is infinity at once where there
-    are fewer than 50 training series or fewer than five a class on average. The
-    kernel's width is ``gamma="scale"``. Of more than 10,000 training series, a
-    stratified draw of 10,000 is all that it sees.
+    C is one of 1e-4, 1e-3, ..., 1e4 and infinity. It is infinity without a search if
+    there are fewer than 50 training series, or fewer than five per class on average.
+    The kernel's width is ``gamma="scale"``. If there are more than 10,000 training
+    series, only a stratified sample of 10,000 is used.
 
-    The result is that of ``GridSearchCV(SVC(max_iter=100_000), {"C": [...]})``, the
-    first of equally good C winning, but the distances between the series are computed
-    once, not for each C and fold. A fold with one class alone to train on, where
-    GridSearchCV fails, is left out.
+    The result is that of ``GridSearchCV(SVC(max_iter=100_000), {"C": [...]})``, where
+    the first of equally good values of C wins, but the distances between the series are
+    computed once, not for each C and fold. A fold with only one class to train on, on
+    which GridSearchCV fails, is left out.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_series,)
-            Of the classes seen in `fit`.
+            Predicted labels, of the classes seen in `fit`.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
@@ -118,7 +118,7 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
 
 
 def _choose_C(X: NDArray, y: NDArray, distances: NDArray) -> float:
-    """The first C of best mean accuracy over the folds."""
+    """The first C with the best mean accuracy over the folds."""
     accuracy = np.zeros(len(GRID))
     with warnings.catch_warnings():
         # Some class may have fewer members than there are folds.
@@ -131,7 +131,7 @@ def _choose_C(X: NDArray, y: NDArray, distances: NDArray) -> float:
         for index, C in enumerate(GRID):
             svc = _fit_svc(kernel[train], y[train], C)
             accuracy[index] += svc.score(kernel[test], y[test])
-    # Sums of the same fractions in another order must not decide.
+    # The order in which the same fractions were summed must not decide.
     return GRID[int(np.argmax(accuracy.round(9)))]
 
 

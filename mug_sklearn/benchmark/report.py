@@ -1,7 +1,6 @@
 """A benchmark's report: one page of tables, comparisons and pictures from results.csv.
 
-`write_report` does everything; the other functions are its parts, for tables of one's
-own.
+`write_report` does everything; the other functions are its parts, for custom tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,8 +56,8 @@ def write_report(
 ) -> str:
     r"""Write a benchmark's report in Markdown.
 
-    The method ``mug`` is compared with all others; without it, the one
-    whose first run comes first.
+    The method ``mug`` is the reference that is compared with all others; without it,
+    the method whose first run comes first is.
 
     Parameters
     ----------
@@ -66,13 +65,13 @@ def write_report(
         The benchmark's ``results.csv``.
     published : str, path-like or sequence of these, default=None
         CSV files of published accuracies, with the columns dataset, method, accuracy
-        and source. Each is compared with the reference, and its data sets are a group
+        and source. Each is compared with the reference, and its data sets form a group
         named after the file.
     output : str or path-like, default=None
         Folder to write ``report.md`` and its pictures to, made if it does not exist.
         If None, nothing is written and no picture is drawn.
     groups : mapping of str to sequence of str, default=None
-        Data sets by the name of a group: each group's mean accuracy is reported too.
+        Groups of data sets by name; each group's mean accuracy is reported too.
 
     Returns
     -------
@@ -166,7 +165,7 @@ def _overview(results: pd.DataFrame, reference: str) -> list[str]:
 
 
 def _values(runs: pd.DataFrame, column: str) -> str:
-    """Distinct values of a column, numbers in their order."""
+    """Distinct values of a column, numbers in numeric order."""
     values = set(runs[column]) - {""}
     return ", ".join(sorted(values, key=lambda v: (len(v), v))) or NOTHING
 
@@ -201,7 +200,7 @@ def _classifier_section(
     groups: Mapping[str, Sequence[str]],
     folder: Path | None,
 ) -> list[str]:
-    """Paragraphs of all tables and pictures of one classifier."""
+    """Paragraphs with all tables and pictures of one classifier."""
     table = accuracy_table(results, classifier)
     runs = runs_of(results, classifier)
     summary = _summary(table, runs)

@@ -1,7 +1,7 @@
 """The benchmark report's pictures, drawn without touching the caller's pyplot figures.
 
-All are PNG files in matplotlib's default style, whatever style the caller set, as they
-are read beside each other on a page.
+All are PNG files in matplotlib's default style, whatever style the caller set, since
+they are read side by side on one page.
 """
 
 import re
@@ -38,7 +38,7 @@ _CAPTION = (
     "picture of pairs each point is a data set; the reference is better above the line."
 )
 _NEAREST = 7
-# Where a label may stand around its point: offset in points and alignment, best first.
+# Where a label may go around its point: offset in points and alignment, best first.
 _LABEL_PLACES = [
     (
         distance * x,
@@ -69,8 +69,8 @@ def draw_pictures(
 ) -> list[str]:
     """Draw a classifier's pictures; return Markdown links, or why one is left out.
 
-    ``tables`` holds the accuracies of the methods that were run under the empty name,
-    and those of the reference and published methods under the name of their file.
+    Under the empty name, ``tables`` holds the accuracies of the methods that were run;
+    under the name of a file, those of the reference and the file's published methods.
     """
     drawings: dict[str, tuple[str, Callable[[Path], None]]] = {}
     for name, table in tables.items():
@@ -177,7 +177,7 @@ def draw_critical_difference(
 
 
 def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> None:
-    """Draw a method's accuracy against every other's, one panel a method.
+    """Draw a method's accuracy against every other's, one panel per method.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> Non
     Raises
     ------
     ValueError
-        If the table has no method ``reference``, or no other with a common data set.
+        If the table has no method ``reference``, or no other shares a data set with it.
 
     Examples
     --------
@@ -231,12 +231,12 @@ def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> Non
 def draw_time_accuracy(
     seconds: pd.Series, accuracy: pd.Series, path: Path, *, reference: str | None = None
 ) -> None:
-    """Draw mean accuracy against the median time to fit, one labelled point a method.
+    """Draw mean accuracy against median time to fit, one labelled point per method.
 
     Parameters
     ----------
     seconds : pandas.Series of shape (n_methods,)
-        Median seconds to fit; less than a millisecond is drawn as one.
+        Median seconds to fit; less than a millisecond is drawn as a millisecond.
     accuracy : pandas.Series of shape (n_methods,)
         Mean accuracies, with the same index.
     path : pathlib.Path

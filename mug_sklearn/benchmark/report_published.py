@@ -1,4 +1,4 @@
-"""The report's sections that set the reference method beside published accuracies."""
+"""The report's sections that compare the reference with published accuracies."""
 
 from collections.abc import Collection
 
@@ -84,7 +84,7 @@ def source_lines(
 def _other_methods(
     table: pd.DataFrame, reference: str, published: pd.DataFrame
 ) -> list[str]:
-    """The file's further methods, pair by pair as each has data sets of its own."""
+    """The file's further methods, one by one as each has data sets of its own."""
     others = [
         method
         for method in published["method"].unique()

@@ -12,7 +12,7 @@ import pandas as pd
 PathLikes: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 KEY = ["dataset", "resample", "method", "seed", "classifier"]
-# In the column of the classifier, of a method that classifies by itself.
+# Stands in the classifier column for methods that classify by themselves.
 OWN = "own"
 _NUMBERS = [
     "accuracy",
@@ -32,7 +32,7 @@ PUBLISHED_COLUMNS = ["dataset", "method", "accuracy", "source"]
 def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     r"""Read a benchmark's ``results.csv``.
 
-    Of several rows with the same data set, resample, method, seed and classifier the
+    Of several rows with the same data set, resample, method, seed and classifier, the
     last that succeeded counts, or the last if none did. A last line that was cut off
     while being written is left out.
 
@@ -44,8 +44,8 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     results : pandas.DataFrame of shape (n_runs, n_columns)
-        One row a run; failed runs have a non-empty ``error`` and no accuracy. Resample
-        and seed are strings; the seed of a deterministic method may be empty.
+        One row per run; failed runs have a non-empty ``error`` and no accuracy.
+        Resample and seed are strings; the seed of a deterministic method may be empty.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is empty, lacks a column, holds a malformed row, or an accuracy
+        If the file is empty, lacks a column, or holds a malformed row or an accuracy
         that is not between 0 and 1.
 
     Examples
@@ -146,10 +146,10 @@ def listed(names: Sequence[str]) -> str:
 def read_csv(
     path: Path, required: list[str], numbers: list[str], may_be_torn: bool = False
 ) -> pd.DataFrame:
-    """Read a CSV file as strings and numbers; a last row may be torn, and is left out.
+    """Read a CSV file as strings and numbers; `may_be_torn` drops a torn last row.
 
-    Not by pandas, which fails on a file that ends within a quoted field and fills a
-    row that is too short.
+    Not by pandas, which fails on a file that ends within a quoted field and fills up
+    rows that are too short.
     """
     # Spreadsheets put a byte order mark in front.
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:

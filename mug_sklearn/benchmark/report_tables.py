@@ -14,7 +14,7 @@ from scipy.stats import wilcoxon
 from .report_reading import OWN, listed
 
 # The usual peers of unsupervised representations. A file may hold dozens of methods,
-# and ranks among all of them would leave hardly a data set that every one has.
+# and ranks need data sets that every method has: for all of them, hardly any.
 DEFAULT_PUBLISHED = (
     "TS2Vec",
     "T-Loss",
@@ -47,8 +47,8 @@ class WinDrawLoss(NamedTuple):
 def classifiers_of(results: pd.DataFrame) -> list[str]:
     """Classifiers that have a table, in order of appearance.
 
-    ``own`` is one only if there is nothing else: methods that classify by themselves
-    belong to every table.
+    ``own`` is among them only if there is nothing else: methods that classify by
+    themselves belong to every table.
     """
     others = [name for name in results["classifier"].unique() if name != OWN]
     return others or [OWN]
@@ -178,7 +178,7 @@ def win_draw_loss(table: pd.DataFrame, method: str, other: str) -> WinDrawLoss:
 
 
 def differences(table: pd.DataFrame, method: str, other: str) -> pd.Series:
-    """Accuracy of a method less another's, on the data sets that both have."""
+    """Accuracy of a method minus another's, on the data sets that both have."""
     for name in (method, other):
         if name not in table.columns:
             raise ValueError(
@@ -189,7 +189,7 @@ def differences(table: pd.DataFrame, method: str, other: str) -> pd.Series:
 
 
 def wilcoxon_holm(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare a method with every other by Wilcoxon's test, corrected after Holm.
+    """Compare a method with every other by Wilcoxon's test, with Holm's correction.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def wilcoxon_holm(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     Returns
     -------
     tests : pandas.DataFrame of shape (n_methods - 1, 3)
-        For each other method ``n_datasets``, the two-sided ``p`` of the signed-rank
-        test (1 if no difference is other than zero, NaN without a common data set) and
+        For each other method, ``n_datasets``, the two-sided ``p`` of the signed-rank
+        test (1 if all differences are zero, NaN without a common data set), and
         ``p_holm``, which is corrected over the comparisons that could be made.
 
     Raises
@@ -238,7 +238,7 @@ def join_published(
 ) -> pd.DataFrame:
     """Add published accuracies to a table, as columns named ``NAME (published)``.
 
-    Where a figure is given more than once the first counts.
+    If a figure is given more than once, the first counts.
 
     Parameters
     ----------
@@ -247,9 +247,9 @@ def join_published(
     published : pandas.DataFrame
         What `load_published` returned.
     methods : sequence of str, default=None
-        Names of the published methods. If None, those of TS2Vec, T-Loss, TNC, TS-TCC,
-        TST, ShapeNet, DTW, ED and ED-1NN that appear; all that appear if none of
-        these does.
+        Names of the published methods. If None, those among TS2Vec, T-Loss, TNC,
+        TS-TCC, TST, ShapeNet, DTW, ED and ED-1NN that appear, or all that appear if
+        none of these does.
 
     Returns
     -------

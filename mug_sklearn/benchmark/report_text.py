@@ -98,7 +98,7 @@ def coverage(table: pd.DataFrame, compared: str = "compared methods") -> str:
 def accuracy_rows(
     table: pd.DataFrame, spread: pd.DataFrame | None = None
 ) -> list[list[str]]:
-    """One row a data set, with the best accuracy in bold and the spread over seeds."""
+    """One row per data set: the best accuracy is bold, the spread is over seeds."""
     rows = []
     for dataset, accuracies in table.round(NOISE_DECIMALS).iterrows():
         row = [str(dataset)]
@@ -113,5 +113,5 @@ def accuracy_rows(
 
 
 def _cell(value: object) -> str:
-    """Text that neither ends a cell nor a row."""
+    """Text that ends neither a cell nor a row."""
     return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""Running the benchmark: every method on every data set, one crash-safe CSV file."""
+"""Running the benchmark: every method on every data set, into a crash-safe CSV file."""
 
 import csv
 import os
@@ -30,7 +30,7 @@ from .protocol import CLASSIFIERS
 from .report_reading import KEY, OWN, RESULT_COLUMNS, read_csv
 from .resampling import resample_split
 
-# One failure stops nothing else: not even that of a method that ends the interpreter.
+# A failure stops nothing else, not even that of a method that exits the interpreter.
 _RECORDED = (Exception, SystemExit)
 _LONGEST_MESSAGE = 1000
 _PACKAGES = ("mug_sklearn", "torch", "scikit-learn", "aeon", "numpy")
@@ -63,20 +63,21 @@ def run_benchmark(
 
     A transformer is fitted on the training series alone, without labels; each
     classifier is then fitted on the embeddings. What the file already holds without an
-    error is not run again, so that an interrupted run goes on where it was. Several
-    runs may write to one file at once, each of other methods or data sets: what another
-    one is about to do is done twice. They keep a lock beside it, ``.NAME.lock``.
+    error is not run again, so that an interrupted run continues where it stopped.
+    Several runs may write to one file at once if they cover different methods or data
+    sets; a run does not see what another is about to do, so overlapping work is done
+    twice. They keep a lock beside the file, ``.NAME.lock``.
 
     Parameters
     ----------
     datasets : mapping of str to str or path-like
-        Name of each data set, and what `mug_sklearn.datasets.load_dataset` takes.
+        Name of each data set, and its source for `mug_sklearn.datasets.load_dataset`.
     methods : sequence of str, or mapping of str to Method
-        Names from `METHODS`, or methods of one's own.
+        Names from `METHODS`, or custom methods.
     output : str or path-like
         The CSV file; it is made if it does not exist, and only ever appended to.
     seeds : int, default=3
-        Runs of each method that is random, with seeds 0, 1, ...
+        Runs of each random method, with seeds 0, 1, ...
     classifiers : sequence of str, default=("svm", "svc")
         Names from `CLASSIFIERS`.
     resamples : int, default=0
@@ -85,18 +86,18 @@ def run_benchmark(
     n_jobs : int, default=1
         Processes, by joblib's current backend; each then computes on one thread.
     verbose : bool, default=True
-        Show a progress bar with the time left, and in the end what failed.
+        Show a progress bar with the time left, and at the end what failed.
 
     Returns
     -------
     int
-        Fits that failed. Their error is in the file, and a later run tries them again.
+        Number of failed fits. Their errors are in the file; a later run retries them.
 
     Raises
     ------
     ValueError
         Before anything runs: if there is nothing to run, a name is unknown, a data set
-        cannot be loaded, or the file holds something else than results.
+        cannot be loaded, or the file holds something other than results.
     ImportError
         If a method needs `aeon`, which is not installed.
 
@@ -161,7 +162,7 @@ def check_settings(
 
 
 def _size(data: Dataset) -> int:
-    """Values in a data set, by which the longest work is begun first."""
+    """Number of values in a data set, by which the longest work begins first."""
     return sum(one.size for part in (data.X_train, data.X_test) for one in part)
 
 
@@ -174,7 +175,7 @@ def _units(
     classifiers: Sequence[str],
     done: set[tuple[str, ...]],
 ) -> Iterator[_Unit]:
-    """What is to be run on a data set, with the classifiers that are not done."""
+    """The fits to run on a data set, with the classifiers that are not done yet."""
     for resample in range(resamples + 1):
         for name, method in methods.items():
             wanted = [OWN] if method.is_classifier else dict.fromkeys(classifiers)
@@ -188,14 +189,14 @@ def _units(
 def _run_units(
     units: Sequence[_Unit], methods: Mapping[str, Method], n_jobs: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """The rows of each unit, as they come.
+    """The rows of each unit, as they are finished.
 
-    Where a unit ends the process that it runs in, nobody says which one it was. Those
-    that may have been running are then run one after the other, each in processes that
-    no other unit uses, and the rest goes on.
+    If a unit kills the process it runs in, nothing tells which unit it was. All that
+    may have been running are then run one after another, each in processes that no
+    other unit uses, and the rest continues.
     """
     left = dict.fromkeys(units)  # a set in order
-    # One unit a batch, so that joblib has sent out two a process, and no more.
+    # One unit per batch, so that joblib sends out no more than two per process.
     settings = {"batch_size": 1, "pre_dispatch": "2 * n_jobs"}
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **settings)
     while left:
@@ -213,9 +214,9 @@ def _run_units(
 
 
 def _run_apart(unit: _Unit, method: Method) -> list[dict[str, Any]]:
-    """The rows of a unit that may end its process."""
+    """The rows of a unit that may kill its process."""
     try:
-        # One job alone would run in this process.
+        # A single job would run in this process.
         ((_, rows),) = Parallel(n_jobs=2)([delayed(_run_unit)(unit, method, False)])
     except BrokenProcessPool as error:
         # The rest of joblib's message explains what ends processes in general.
@@ -242,14 +243,14 @@ def _run_unit(
 
 
 def _failures(unit: _Unit, message: str) -> list[dict[str, Any]]:
-    """What an error says of every classifier."""
+    """One row with the error for every classifier of a unit."""
     return [{"classifier": name, "error": message} for name in unit.classifiers]
 
 
 def _completed(
     unit: _Unit, rows: Iterable[dict[str, Any]], sizes: dict[str, int]
 ) -> list[dict[str, Any]]:
-    """The rows with what all of a unit's say."""
+    """The rows, completed by the fields that all rows of a unit share."""
     common = {
         "error": "",
         "dataset": unit.dataset,
@@ -265,7 +266,7 @@ def _completed(
 
 
 def _message(error: BaseException) -> str:
-    """One line; csv refuses to read fields that are very long."""
+    """An error in one line, cut short as csv refuses to read very long fields."""
     message = " ".join(f"{type(error).__name__}: {error}".split())
     if len(message) > _LONGEST_MESSAGE:
         message = message[:_LONGEST_MESSAGE] + "…"
@@ -273,7 +274,7 @@ def _message(error: BaseException) -> str:
 
 
 def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, Any]]:
-    """Fit, transform, and judge by each classifier, of which any may fail."""
+    """Fit, transform, and score with each classifier, any of which may fail."""
     estimator = method.make(unit.seed)
     start = time.perf_counter()
     if method.is_classifier:
@@ -311,7 +312,7 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
 
 
 def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    # Not rounded: over several seeds equal counts would have unequal means.
+    # Not rounded, or equal total counts over several seeds could have unequal means.
     return {
         "accuracy": float(accuracy_score(true, predicted)),
         "balanced_accuracy": float(balanced_accuracy_score(true, predicted)),
@@ -322,7 +323,7 @@ _warm: set[str] = set()
 
 
 def _warm_up(method: Method) -> None:
-    """Let numba compile, once a process: that is no part of what is timed."""
+    """Let numba compile once per process, so that compiling is not timed."""
     name = repr(method.make)
     if name in _warm:
         return
@@ -337,10 +338,10 @@ def _warm_up(method: Method) -> None:
 
 @contextmanager
 def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
-    """One thread for each of several processes; a single one keeps what it has.
+    """One thread for each of several processes; a single process keeps its threads.
 
-    Both then have what they had before: some of aeon's transformers set the process'
-    threads and leave them so, which would slow down what runs next.
+    Afterwards the earlier settings are restored: some of aeon's transformers set the
+    process' threads and leave them so, which would slow down what runs next.
     """
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
@@ -357,9 +358,9 @@ def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
 
 
 def _prepare_file(path: Path) -> set[tuple[str, ...]]:
-    """Make or check the file; the keys of what it holds without an error.
+    """Create or check the file; return the keys of its rows without an error.
 
-    A last line that was cut off while it was written is taken off.
+    A last line that was cut off while being written is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
@@ -382,11 +383,11 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
 
 
 def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append whole lines at once, down to the disk."""
+    """Append whole lines at once and flush them to the disk."""
     buffer = StringIO()
     writer = csv.DictWriter(buffer, RESULT_COLUMNS, restval="", lineterminator="\n")
     writer.writerows(rows)
-    # Messages may name files whose names are no text.
+    # Messages may name files whose names are not valid text.
     content = buffer.getvalue().encode("utf-8", errors="backslashreplace")
     with _lock(path), path.open("ab") as file:
         file.write(content)
@@ -395,7 +396,7 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _lock(path: Path) -> FileLock:
-    """For several runs that write to the same file."""
+    """Lock for several runs that write to the same file."""
     return FileLock(path.with_name(f".{path.name}.lock"))
 
 

@@ -21,10 +21,10 @@ def archive_task(data: Dataset) -> tuple[Any, NDArray, PredefinedSplit]:
     -------
     X : ndarray of shape (n_series, n_channels, n_timepoints), or list
         The training series, then the test series; frames of shape (n_timepoints_i,
-        n_channels) where lengths differ.
+        n_channels) if lengths differ.
     y : ndarray of shape (n_series,)
     splits : PredefinedSplit
-        The splitter that parts them again.
+        The splitter that separates the two again.
 
     Examples
     --------

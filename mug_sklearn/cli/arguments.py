@@ -1,11 +1,11 @@
-"""Types of arguments."""
+"""Types of command-line arguments."""
 
 import argparse
 from collections.abc import Callable
 
 
 def at_least(minimum: int, at_most: int | None = None) -> Callable[[str], int]:
-    """Give argparse's type of the integers from a minimum on, or up to a maximum.
+    """Make an argparse type of integers from a minimum, up to a maximum if given.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def at_least(minimum: int, at_most: int | None = None) -> Callable[[str], int]:
     Returns
     -------
     callable
-        Of a text; raises what argparse reports.
+        Converts a text; raises an error that argparse reports.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def at_least(minimum: int, at_most: int | None = None) -> Callable[[str], int]:
     3
     """
 
-    # argparse names this function where a text is no integer.
+    # argparse names this function if a text is not an integer.
     def integer(text: str) -> int:
         if int(text) < minimum:
             raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")

@@ -98,7 +98,7 @@ def _demo(
     data: Dataset, source: str, output: Path, random_state: int, max_epochs: int | None
 ) -> None:
     """Print the comparison's table and the code for it; save plots in the folder."""
-    # Here alone: no other command should wait for matplotlib.
+    # Imported here, so that no other command waits for matplotlib.
     from ..plotting import plot_embedding, plot_loss_curve
 
     parameters: dict[str, Any] = {"random_state": random_state}
@@ -136,7 +136,7 @@ def _demo(
 def _evaluate(
     method: str, transformer: TransformerMixin, data: Dataset
 ) -> tuple[_Result, np.ndarray]:
-    """Time the transformer and score SVC() on what it makes of the series."""
+    """Time the transformer and score SVC() on its output."""
     started = time.perf_counter()
     transformer.fit(data.X_train)
     fitted = time.perf_counter()
@@ -161,7 +161,7 @@ def _table(results: Sequence[_Result]) -> str:
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, ["-" * width for width in widths])
-    # The method to the left, numbers to the right.
+    # Methods are left-aligned, numbers right-aligned.
     method, *numbers = widths
     return "\n".join(
         "  ".join([row[0].ljust(method), *map(str.rjust, row[1:], numbers)])

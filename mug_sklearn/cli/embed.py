@@ -136,8 +136,8 @@ def _embed(args: argparse.Namespace) -> None:
         mug = _loaded_transformer(args)
         X = read_series_file(args.input, args.array)
         if isinstance(X, np.ndarray) and X.ndim == 2:
-            # A table has to be as wide as that of the fit; channels may be of any
-            # length, and the longest series of one file need not be that of another.
+            # A table must be as wide as that of the fit, whereas channels may have any
+            # length: the longest series need not be equally long in all files.
             X = X[:, np.newaxis]
         with _naming(args.input):
             warn_of_unobserved(read_panel(mug, X, reset=False))
@@ -156,14 +156,14 @@ def _embed(args: argparse.Namespace) -> None:
 def _embedded(
     mug: MUGTransformer, X: Any, args: argparse.Namespace
 ) -> Iterator[np.ndarray]:
-    """Embeddings of runs of series, in order."""
+    """Embeddings of chunks of the series, in order."""
     with tqdm(
         total=len(X), desc="embed", unit="series", disable=args.quiet
     ) as progress:
         for start in range(0, len(X), CHUNK_SERIES):
             chunk = X[start : start + CHUNK_SERIES]
             with _naming(args.input), warnings.catch_warnings():
-                # Said of the whole file, where rows have their numbers.
+                # Already said of the whole file, with its row numbers.
                 warnings.filterwarnings("ignore", ".* hold no observed value")
                 embedding = mug.transform(chunk)
             yield embedding
@@ -172,7 +172,7 @@ def _embedded(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say of which file the series are that the transformer refuses."""
+    """Name the file whose series the transformer refuses."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Files of embeddings, by their extension."""
+"""Writing embeddings to files, by extension."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,13 +22,13 @@ def write_embedding(
     Parameters
     ----------
     path : Path
-        Of the file, whatever its extension.
+        Path of the file, whatever its extension.
     suffix : {".npz", ".npy", ".parquet"}
         Which format to write.
     shape : tuple of int
         (n_series, n_features)
     names : iterable of str
-        Of the features.
+        Names of the features.
     parts : iterable of float32 ndarray of shape (n_some, n_features)
         The embedding's rows, in order.
 
@@ -43,7 +43,7 @@ def write_embedding(
     """
     if suffix == ".npy":
         # Part by part, so that an embedding may be larger than memory. Not by a memory
-        # map: where the disk is full, writing to one ends the process.
+        # map: if the disk is full, writing to one kills the process.
         with path.open("wb") as file:
             descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
             header = {"descr": descr, "fortran_order": False, "shape": shape}

@@ -1,7 +1,7 @@
 """Work on several processes and machines.
 
-Importing this package loads nothing that is optional: `transform` asks for Dask only
-when it is called.
+Importing this package loads no optional dependency: `transform` imports Dask only when
+it is called.
 """
 
 from .dask_transform import transform

@@ -1,4 +1,4 @@
-"""Embedding a Dask array, block by block, by a transformer that is already fitted."""
+"""Embedding a Dask array block by block with a fitted transformer."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,11 @@ __all__ = ["transform"]
 
 
 def transform(estimator: Any, X: "Array") -> "Array":
-    """Embed a Dask array lazily: each block of series where Dask computes it.
+    """Embed a Dask array lazily, each block of series where Dask computes it.
 
-    The estimator is taken as it is at the time of the call. It is in the task graph
+    The estimator is used as it is at the time of the call. The task graph holds it
     once, however many blocks there are, and each worker gets it once. Each block is
-    computed on one thread of torch's.
+    computed on one torch thread.
 
     Parameters
     ----------
@@ -36,21 +36,21 @@ def transform(estimator: Any, X: "Array") -> "Array":
     Returns
     -------
     dask.array.Array of shape (n_series, n_features_out)
-        Of dtype float32, in the chunks of `X` along the first axis. Nothing is computed
-        yet but the embedding of one made-up series, which shows that `X` has the right
-        form.
+        The embedding, of dtype float32, in the chunks of `X` along the first axis. Only
+        the embedding of one made-up series is computed right away, to check that `X`
+        has the right form.
 
     Raises
     ------
     ImportError
         If Dask is not installed.
     TypeError
-        If `X` is no Dask array, or the estimator has no method `transform`.
+        If `X` is not a Dask array, or the estimator has no method `transform`.
     NotFittedError
         If the estimator is not fitted.
     ValueError
         If `X` does not have two or three axes, or not the width that the estimator was
-        fitted on, or if the estimator does not give one vector a series.
+        fitted on, or if the estimator does not return one vector per series.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def transform(estimator: Any, X: "Array") -> "Array":
     (20, 8)
     """
     try:
-        # Optional, so that only who calls this needs them.
+        # Imported here, as only callers of this function need them.
         import cloudpickle
         import dask.array as da
         from dask import delayed
@@ -94,7 +94,7 @@ def transform(estimator: Any, X: "Array") -> "Array":
             f"X has shape {X.shape}; expected (n_series, n_timepoints) or (n_series, "
             "n_channels, n_timepoints), of which only n_series may be unknown"
         )
-    # Neither constant nor zero, so that logarithms and ratios before it are finite.
+    # Neither constant nor zero, so that logarithms and ratios in a pipeline are finite.
     made_up = np.linspace(1, 2, math.prod(X.shape[1:])).reshape(1, *X.shape[1:])
     embedding = _embed(made_up.astype(X.dtype), estimator)
     if embedding.ndim != 2 or len(embedding) != 1:
@@ -103,10 +103,10 @@ def transform(estimator: Any, X: "Array") -> "Array":
             f"{embedding.shape}; expected (1, n_features_out)"
         )
     width = embedding.shape[1]
-    # A task of its own gives the estimator its key, which the blocks refer to; as an
+    # As a task of its own, the estimator has a key that the blocks refer to; as an
     # argument of map_blocks it would be copied into each of them. Data scattered in
-    # advance would be lost with the worker that holds them, a task is run again.
-    # Bytes, since a later refit would change the object before it is used.
+    # advance would be lost with the worker that holds them, but a task is run again.
+    # Pickled now, since a later refit would change the object before it is used.
     content = cloudpickle.dumps(estimator)
     model = delayed(cloudpickle.loads)(
         content, dask_key_name=f"model-{tokenize(content)}"
@@ -125,18 +125,18 @@ def transform(estimator: Any, X: "Array") -> "Array":
 
 def _embed_block(block: NDArray, estimator: Any, width: int) -> NDArray[np.float32]:
     """The embedding of one block of series, which may be empty."""
-    # A selection leaves empty blocks behind, which scikit-learn refuses.
+    # A selection may leave empty blocks, which scikit-learn refuses.
     if len(block) == 0:
         return np.empty((0, width), dtype=np.float32)
     return _embed(block, estimator)
 
 
 def _embed(series: NDArray, estimator: Any) -> NDArray[np.float32]:
-    # A Dask array has lost the names of its columns, and scikit-learn would warn.
+    # A Dask array has lost its column names, and scikit-learn would warn of that.
     names = getattr(estimator, "feature_names_in_", ())
     named: Any = series
     if series.ndim == 2 and len(names) == series.shape[1]:
         named = pd.DataFrame(series, columns=names)
-    # Dask fills the cores with blocks already.
+    # Dask already fills the cores with blocks.
     with one_cpu_thread():
         return np.asarray(estimator.transform(named), dtype=np.float32)

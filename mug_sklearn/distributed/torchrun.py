@@ -1,6 +1,6 @@
 """Pretraining by several processes, started by torchrun.
 
-`MUGTransformer.fit` never looks at the environment; only this entry does.
+`MUGTransformer.fit` never looks at the environment; only this entry point does.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from typing import Any
 import torch
 import torch.distributed
 
-# torch's compiler imports this, and its functions keep the process group of that
-# moment in a default argument. The group would outlive `destroy_process_group`, and its
-# threads the interpreter, which now and then aborts the process at its end. Here there
-# is no group yet.
+# torch's compiler imports this module, whose functions keep the process group of that
+# moment in a default argument. Such a group would outlive `destroy_process_group`, and
+# its threads the interpreter, which now and then aborts the process at exit. At this
+# point there is no group yet.
 import torch.distributed.nn.functional
 
 from .. import MUGTransformer
@@ -36,24 +36,24 @@ series are read from
 
 
 class _SharedMUG(MUGTransformer):
-    """Trains together with the other processes of torch's process group."""
+    """A transformer that trains with the other processes of torch's process group."""
 
     def _processes(self) -> Processes:
         together = torch.distributed.is_initialized()
         return ProcessGroup() if together else Processes()
 
 
-# Messages speak of what a user knows.
+# Messages name the class that users know.
 _SharedMUG.__name__ = MUGTransformer.__name__
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line; give the exit code: 0, or 2 for what was not accepted.
+    """Run the command line; return 0, or 2 if something was not accepted.
 
     Parameters
     ----------
     arguments : sequence of str
-        Without the program's name.
+        The arguments without the program's name.
     """
     options = _parser().parse_args(arguments)
     rank = int(os.environ.get("RANK", "0")) if _is_launched() else 0
@@ -69,10 +69,10 @@ def main(arguments: Sequence[str]) -> int:
         _check_same_shape(X)
         mug.fit(X)
         if is_first:
-            # The device of this process is not that of who loads the file.
+            # Whoever loads the file need not have this process' device.
             mug.set_params(device=asked).save(options.save)
     except (OSError, ValueError, ImportError) as error:
-        # Each says it: the first to end takes the others down, perhaps unheard.
+        # Each process says it: the first to end takes the others down, perhaps unheard.
         place = f" in process {rank}" if rank else ""
         print(f"error{place}: {error}", file=sys.stderr, flush=True)
         return 2
@@ -101,7 +101,7 @@ def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
 
 
 def _join_processes(mug: MUGTransformer) -> None:
-    """Join those that torchrun has started, if any, each with its own device."""
+    """Join the processes that torchrun has started, if any, each on its own device."""
     if not _is_launched():
         return
     on_cuda = str(mug.device).startswith(("auto", "cuda")) and torch.cuda.is_available()
@@ -112,7 +112,7 @@ def _join_processes(mug: MUGTransformer) -> None:
                 f"--nproc-per-node is more than the {n_devices} GPUs of this machine; "
                 "to train on its CPU give --parameters device=cpu"
             )
-        # What is exchanged as objects goes over the current device.
+        # Objects are exchanged through the current device.
         torch.cuda.set_device(place)
         mug.set_params(device=f"cuda:{place}")
     torch.distributed.init_process_group("nccl" if on_cuda else "gloo")
@@ -123,7 +123,7 @@ def _is_launched() -> bool:
 
 
 def _check_same_shape(X: Any) -> None:
-    """Refuse files that differ between machines, before their batches do."""
+    """Refuse files of different shapes on different machines, before training."""
     if not torch.distributed.is_initialized():
         return
     own = [one.shape for one in X] if isinstance(X, list) else X.shape

@@ -58,8 +58,7 @@ def first_differences(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]
 def rooted_shares(sums: Tensor, count: Tensor) -> Tensor:
     """Features from sums: square roots of the means over the observed timepoints.
 
-    The root lets rare matches count. Shapes: (n, 3, mixes, patterns) and (n, mixes);
-    the result has the first.
+    Roots let rare matches count. (n, 3, mixes, patterns), (n, mixes) -> first shape.
     """
     return (sums.clamp(min=0) / count.clamp(min=1)[:, None, :, None]).sqrt()
 

@@ -40,7 +40,7 @@ def compiled(function: Function) -> Function:
     }
     before = numba.config.CACHE_DIR
     try:
-        # Uninstalling would leave numba's own choice, beside the source, behind.
+        # numba's own choice, beside the source, would outlast an uninstall.
         numba.config.CACHE_DIR = before or str(Path.home() / _CACHE)
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no writable folder

@@ -265,9 +265,9 @@ class ShapeletTransform(nn.Module):
 
         The distance at a position is the mean squared difference over the points
         observed in both. A position counts if these are at least half of the shapelet's
-        observed points; if there is no such position, those with the most count. At all
-        others the distance is infinite. No root is taken: it would blow up the rounding
-        error of a perfect match.
+        observed points; if there is no such position, the ones with the most points do.
+        At all others the distance is infinite. No root is taken: it would blow up the
+        rounding error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
         weight = present.to(pooled.dtype)

@@ -32,7 +32,7 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
-    """Lower tokens that do not count, so that they win no maximum: (n, F, d), (n, F)."""
+    """Lower tokens that do not count so that they win no maximum: (n, F, d), (n, F)."""
     # If all count there is nothing to do, but asking an accelerator means waiting.
     if not torch.is_grad_enabled() and mask.device.type == "cpu" and mask.all():
         return tokens
@@ -159,7 +159,7 @@ def token_linear(
     -------
     Tensor of shape (n, F, outputs)
     """
-    # On an accelerator, libraries promise no equal rounding even for equal shapes.
+    # On an accelerator, even products of equal shape may round differently.
     if training or tokens.device.type != "cpu":
         return F.linear(tokens, weight, bias)
     n, n_tokens, _ = tokens.shape

@@ -182,7 +182,7 @@ def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor
 
 
 def variance_evening_rotation(variance: Tensor) -> Tensor:
-    """Rotation that gives each of several uncorrelated dimensions their mean variance.
+    """Rotation that gives all of several uncorrelated dimensions the same variance.
 
     A dimension above the mean is paired with one below it, and the two are rotated
     until one has the mean variance; the other goes into the next pair.

@@ -1,9 +1,9 @@
 """Pictures of a fitted transformer: training, embedding, attention, shapelets, search.
 
-Each picture is a function that returns its axes, and a display whose ``from_estimator``
-keeps what it has computed, as scikit-learn's displays do. Axes, text and background
-follow matplotlib's current style; the marks are of middling lightness, so that they
-read on light and on dark backgrounds alike.
+Each picture comes as a function that returns its axes, and as a display that keeps what
+its ``from_estimator`` has computed, as scikit-learn's displays do. Axes, text and
+background follow matplotlib's current style; the marks are of medium lightness, so that
+they are legible on light and dark backgrounds alike.
 """
 
 from .attention import CrossAttentionDisplay, plot_cross_attention

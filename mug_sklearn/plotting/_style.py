@@ -16,8 +16,8 @@ from .._estimator import MUGTransformer
 from .._input_forms import read_panel
 from .._panel import Panel
 
-# Okabe and Ito's colours, which colour-blind readers tell apart too, without black and
-# yellow, which vanish on a dark or a light background, and with a lighter blue.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, but with a lighter
+# blue and without black and yellow, which vanish on a dark or a light background.
 COLOURS = ("#2A85C4", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MARKS = [(colour, marker) for marker, colour in product(_MARKERS, COLOURS)]
@@ -27,12 +27,12 @@ _HEIGHT_OF_AXES = 1.6  # inches
 def new_or_given_axes(
     ax: Any, n_axes: int, height_ratios: Sequence[float] | None = None
 ) -> NDArray:
-    """Axes below each other with a common time axis, or those that were given.
+    """Stacked axes with a common time axis, or those that were given.
 
     Raises
     ------
     ValueError
-        Where `ax` holds another number of axes.
+        If `ax` holds a different number of axes.
     """
     if ax is None:
         ratios = list(height_ratios or [1] * n_axes)
@@ -53,20 +53,20 @@ def new_or_given_axes(
 
 
 def require_fitted(estimator: Any, attribute: str | None = None) -> None:
-    """Refuse what is no fitted MUGTransformer, such as a pipeline around one.
+    """Refuse anything but a fitted MUGTransformer, such as a pipeline around one.
 
     Parameters
     ----------
     estimator : object
     attribute : str, optional
-        All that is needed of a fit, which it may have before its end.
+        The only fitted attribute needed, which may exist before the end of the fit.
 
     Raises
     ------
     TypeError
-        Where it is something else.
+        If `estimator` is something else.
     NotFittedError
-        Before `fit`.
+        If `estimator` is not fitted.
     """
     if not isinstance(estimator, MUGTransformer):
         raise TypeError(
@@ -83,7 +83,7 @@ def read_fitted_panel(estimator: Any, X: Any) -> Panel:
 
 
 def require_row(name: str, row: Any, panel: Panel) -> int:
-    """Refuse what is no row number of a panel."""
+    """Refuse anything but a row number of a panel."""
     if not isinstance(row, int | np.integer) or not 0 <= row < panel.n_series:
         raise ValueError(
             f"{name}={row!r}; accepted are row numbers of X, 0 to {panel.n_series - 1}."
@@ -92,14 +92,14 @@ def require_row(name: str, row: Any, panel: Panel) -> int:
 
 
 def require_count(name: str, count: Any, most: int, of_what: str) -> int:
-    """Refuse a number of things to draw that is not 1 to `most`."""
+    """Refuse a number of things to draw that is not an integer from 1 to `most`."""
     if not isinstance(count, int | np.integer) or not 1 <= count <= most:
         raise ValueError(f"{name}={count!r}; accepted are 1 to {most}, {of_what}.")
     return int(count)
 
 
 def widen_by_legend(ax: Axes) -> None:
-    """Make the axes' figure wider by their legend, which stands beside them."""
+    """Widen the axes' figure by the width of the legend, which stands beside them."""
     figure: Any = ax.figure
     legend: Any = ax.get_legend()
     width = legend.get_window_extent().width / figure.dpi
@@ -111,7 +111,7 @@ def draw_series(
 ) -> list[Line2D]:
     """Draw each channel of a series of shape (n_channels, n_timepoints); NaN is a gap.
 
-    A value between two gaps has no line to either side, so it is a point.
+    A value between two gaps has no line to either side, so it is drawn as a point.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def draw_series(
 
 
 def draw_channel_legend(ax: Axes, lines: Sequence[Line2D]) -> None:
-    """Name the channels' colours, as long as each has one of its own.
+    """Add a legend of the channels, as long as each has a colour of its own.
 
     Parameters
     ----------
@@ -148,4 +148,4 @@ def draw_channel_legend(ax: Axes, lines: Sequence[Line2D]) -> None:
             fontsize="small",
         )
         for handle in filter(None, legend.legend_handles):
-            handle.set(alpha=1, linewidth=1.5)  # lines may be faint, names not
+            handle.set(alpha=1, linewidth=1.5)  # lines may be faint, the legend not

@@ -30,14 +30,14 @@ class CrossAttentionDisplay:
         How much each fine token drew on each segment, averaged over the heads; rows
         sum to 1.
     token_spans, segment_spans : int ndarray of shape (n_tokens, 2), (n_segments, 2)
-        First timepoint that a token or a segment covers, and the one after its last.
+        First timepoint that each token or segment covers, and the one after its last.
 
     Attributes
     ----------
     ax_ : ndarray of two matplotlib.axes.Axes
-        The series, and the weights below it. After `plot`.
+        Axes of the series, and of the weights below it. Set by `plot`.
     figure_ : matplotlib.figure.Figure
-        After `plot`.
+        Set by `plot`.
 
     See Also
     --------
@@ -79,7 +79,7 @@ class CrossAttentionDisplay:
         Parameters
         ----------
         estimator, X, series, ax
-            As `plot_cross_attention`.
+            As in `plot_cross_attention`.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class CrossAttentionDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `plot_cross_attention`.
+            As in `plot_cross_attention`.
         """
         panel = read_fitted_panel(estimator, X)
         row = require_row("series", series, panel)
@@ -122,17 +122,17 @@ class CrossAttentionDisplay:
         Parameters
         ----------
         ax : array-like of two matplotlib.axes.Axes, default=None
-            Where to draw series and weights; a new figure if None.
+            Where to draw the series and the weights; a new figure if None.
 
         Returns
         -------
         CrossAttentionDisplay
-            This one.
+            This display.
 
         Raises
         ------
         ValueError
-            Where `ax` holds another number of axes.
+            If `ax` holds a different number of axes.
         """
         axes = new_or_given_axes(ax, 2, height_ratios=(1, 2))
         above, below = axes
@@ -149,12 +149,12 @@ class CrossAttentionDisplay:
         return self
 
     def _draw_weights(self, ax: Axes) -> NDArray:
-        """Draw the weights, a row a segment; give the segments in order of rows."""
+        """Draw the weights, one row per segment; return the segments in row order."""
         length = np.diff(self.segment_spans, axis=1)[:, 0]
         order = np.lexsort((self.segment_spans[:, 0], length))
         edges, columns = [self.token_spans[0, 0]], []
         for (start, stop), weight in zip(self.token_spans, self.weights, strict=True):
-            if start > edges[-1]:  # a gap, where no token is
+            if start > edges[-1]:  # a gap without tokens
                 edges.append(start)
                 columns.append(np.full(len(order), np.nan))
             edges.append(stop)
@@ -177,7 +177,7 @@ class CrossAttentionDisplay:
         return order
 
     def _draw_segments(self, ax: Axes, order: NDArray) -> None:
-        """Underline in each row where its segment lies."""
+        """Draw a line in each row where its segment lies."""
         for row, (start, stop) in enumerate(self.segment_spans[order]):
             last = min(stop, self.values.shape[1]) - 1
             ax.plot([start, last], [row, row], color=COLOURS[3], linewidth=1.5)
@@ -188,19 +188,20 @@ def plot_cross_attention(
 ) -> NDArray:
     """Draw which segments each timestamp of a series drew on.
 
-    Above is the series. Below, each row is a segment, shorter ones first, with a line
-    where it lies; the darker a place, the more the timestamp there drew on the segment.
+    The upper axes show the series. In the lower ones, each row is a segment, shorter
+    ones first, with a line where it lies; the darker a cell, the more the timestamp
+    there drew on the segment.
 
     Parameters
     ----------
     estimator : MUGTransformer
-        Fitted, with ``granularity="multi"`` and attention in both fusions.
+        Fitted transformer, with ``granularity="multi"`` and attention in both fusions.
     X : array-like or list of arrays
         Series, in any form that `MUGTransformer` takes.
     series : int, default=0
         Row number of the series in `X`.
     ax : array-like of two matplotlib.axes.Axes, default=None
-        Where to draw series and weights; a new figure if None.
+        Where to draw the series and the weights; a new figure if None.
 
     Returns
     -------
@@ -209,12 +210,12 @@ def plot_cross_attention(
     Raises
     ------
     NotFittedError
-        Before `fit`.
+        If `estimator` is not fitted.
     TypeError
-        Where the estimator is another one, such as a pipeline.
+        If `estimator` is something else, such as a pipeline.
     ValueError
-        Where the estimator has no such attention, `series` is no row of `X`, or `ax`
-        holds another number of axes.
+        If `estimator` has no such attention, if `series` is not a row number of `X`, or
+        if `ax` holds a different number of axes.
 
     Examples
     --------

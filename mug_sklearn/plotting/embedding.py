@@ -1,4 +1,4 @@
-"""The embedding as a map of two dimensions."""
+"""The embedding as a two-dimensional map."""
 
 import importlib
 from typing import Any, Self
@@ -26,7 +26,7 @@ _CLASSES_PER_LEGEND_COLUMN = 12
 
 
 class EmbeddingDisplay:
-    """A map of an embedding, one point a series.
+    """A map of an embedding, one point per series.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class EmbeddingDisplay:
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        After `plot`.
+        Set by `plot`.
     figure_ : matplotlib.figure.Figure
-        After `plot`.
+        Set by `plot`.
 
     See Also
     --------
-    plot_embedding : The same in one call, of an embedding.
+    plot_embedding : The same in one call, from an embedding.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class EmbeddingDisplay:
         random_state: Any = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw the map of what a fitted transformer makes of a panel.
+        """Draw the map of a panel embedded by a fitted transformer.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class EmbeddingDisplay:
         X : array-like or list of arrays
             Series, as `estimator.transform` takes them.
         y, method, random_state, ax
-            As `plot_embedding`.
+            As in `plot_embedding`.
 
         Returns
         -------
@@ -101,11 +101,11 @@ class EmbeddingDisplay:
         Raises
         ------
         NotFittedError
-            Before `fit`.
+            If `estimator` is not fitted.
         TypeError
-            Where the estimator cannot transform.
+            If `estimator` cannot transform.
         ImportError, ValueError
-            As `plot_embedding`, and where `estimator.transform` does not take `X`.
+            As in `plot_embedding`, and if `estimator.transform` does not accept `X`.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "transform"):
@@ -132,7 +132,7 @@ class EmbeddingDisplay:
         Parameters
         ----------
         embedding, y, method, random_state, ax
-            As `plot_embedding`.
+            As in `plot_embedding`.
 
         Returns
         -------
@@ -141,7 +141,7 @@ class EmbeddingDisplay:
         Raises
         ------
         ImportError, ValueError
-            As `plot_embedding`.
+            As in `plot_embedding`.
         """
         vectors = check_array(embedding, dtype=np.float64, input_name="embedding")
         if method not in _METHODS:
@@ -175,7 +175,7 @@ class EmbeddingDisplay:
         Returns
         -------
         EmbeddingDisplay
-            This one.
+            This display.
         """
         own_figure = ax is None
         if ax is None:
@@ -210,12 +210,13 @@ def plot_embedding(
     Parameters
     ----------
     embedding : array-like of shape (n_series, n_features)
-        What `MUGTransformer.transform` returned.
+        Output of `MUGTransformer.transform`.
     y : array-like of shape (n_series,), default=None
         Class labels, shown as colours and markers with a legend; or real numbers with
         a fractional part, shown as a colour scale.
     method : {"pca", "tsne", "umap"}, default="pca"
-        "tsne" is scikit-learn's, with a perplexity of at most a third of the series.
+        "tsne" is scikit-learn's, with a perplexity of at most a third of the number of
+        series.
         "umap" needs the package umap-learn.
     random_state : int, RandomState instance or None, default=None
         For t-SNE and UMAP; an int makes the map repeatable.
@@ -225,15 +226,16 @@ def plot_embedding(
     Returns
     -------
     ax : matplotlib.axes.Axes
-        The axes drawn on; those of principal components state the share of variance.
+        The axes drawn on; principal components are labelled with their variance share.
 
     Raises
     ------
     ValueError
-        Where `method` is another one, `embedding` is no finite table, or has fewer than
-        four series with "tsne" and "umap", or `y` has another length or lacks labels.
+        If `method` is unknown, if `embedding` is not a finite table or has fewer than
+        four series with "tsne" or "umap", or if `y` has a different length or lacks
+        labels.
     ImportError
-        Where umap-learn is asked for and not installed.
+        If umap-learn is needed but not installed.
 
     Examples
     --------
@@ -262,7 +264,7 @@ def _principal_plane(embedding: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArray:
-    """Coordinates on which neighbours in the embedding are neighbours."""
+    """Coordinates that keep neighbours in the embedding close together."""
     n_series = len(embedding)
     if n_series < 4:
         raise ValueError(
@@ -272,7 +274,7 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
         return np.zeros((n_series, 2))  # equal embeddings: nothing to tell apart
     seed = random_state
     if seed is None:
-        # None would take, and change, numpy's global state.
+        # None would use, and change, numpy's global state.
         seed = int(np.random.default_rng().integers(2**31))
     if method == "tsne":
         perplexity = min(30.0, n_series / 3)
@@ -287,7 +289,7 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
             ) from error
         n_neighbors = min(15, n_series - 1)
         mapper = umap.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1)
-    # Not the frame that scikit-learn may be configured to give.
+    # An array, even if scikit-learn is configured to return frames.
     return np.asarray(mapper.fit_transform(embedding))
 
 
@@ -302,7 +304,7 @@ def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
         _scatter(ax, points[y == label], *MARKS[index % len(MARKS)])
         for index, label in enumerate(classes)
     ]
-    # Both are named: matplotlib by itself leaves out what begins with an underscore.
+    # Both are passed, as matplotlib itself skips labels with a leading underscore.
     legend = ax.legend(
         marks,
         [str(label) for label in classes],

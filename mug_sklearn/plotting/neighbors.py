@@ -20,27 +20,27 @@ from ._style import (
 
 
 class NeighborsDisplay:
-    """A series, and those that are nearest to it by their embeddings.
+    """A series and those nearest to it by their embeddings.
 
     Parameters
     ----------
     query : ndarray of shape (n_channels, n_timepoints)
-        The series that neighbours are looked for.
+        The series whose neighbours are shown.
     neighbors : list of ndarray of shape (n_channels, n_timepoints_i)
-        Nearest first.
+        The neighbours, nearest first.
     rows : int ndarray of shape (n_neighbors,)
         Row numbers of the neighbours in the panel.
     distances : ndarray of shape (n_neighbors,)
         Euclidean distances between the embeddings.
     labels : ndarray of shape (n_neighbors,), default=None
-        Of the neighbours.
+        Labels of the neighbours.
 
     Attributes
     ----------
     ax_ : ndarray of matplotlib.axes.Axes
-        The query's, and one for each neighbour. After `plot`.
+        Axes of the query, then of each neighbour. Set by `plot`.
     figure_ : matplotlib.figure.Figure
-        After `plot`.
+        Set by `plot`.
 
     See Also
     --------
@@ -86,12 +86,12 @@ class NeighborsDisplay:
         y: ArrayLike | None = None,
         ax: Any = None,
     ) -> Self:
-        """Draw the neighbours that a fitted transformer's embedding finds.
+        """Draw the nearest neighbours in a fitted transformer's embedding.
 
         Parameters
         ----------
         estimator, X, query, n_neighbors, y, ax
-            As `plot_neighbors`.
+            As in `plot_neighbors`.
 
         Returns
         -------
@@ -100,11 +100,11 @@ class NeighborsDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `plot_neighbors`.
+            As in `plot_neighbors`.
         """
         panel = read_fitted_panel(estimator, X)
         is_frame = hasattr(query, "columns")
-        # Of a frame a row is a series, as in X.
+        # In a frame, a row is a series, as in X.
         asked = one_series(np.asarray(query) if is_frame else query, "query")
         if len(asked) != panel.n_channels:
             raise ValueError(
@@ -138,17 +138,17 @@ class NeighborsDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib.axes.Axes, default=None
-            One for the query, and one for each neighbour; a new figure if None.
+            Axes for the query and for each neighbour; a new figure if None.
 
         Returns
         -------
         NeighborsDisplay
-            This one.
+            This display.
 
         Raises
         ------
         ValueError
-            Where `ax` holds another number of axes.
+            If `ax` holds a different number of axes.
         """
         axes = new_or_given_axes(ax, 1 + len(self.neighbors))
         lines = draw_series(axes[0], self.query)
@@ -178,22 +178,22 @@ def plot_neighbors(
     y: ArrayLike | None = None,
     ax: Any = None,
 ) -> NDArray:
-    """Draw a series and those of a panel that are nearest to it by their embeddings.
+    """Draw a series and those of a panel nearest to it by their embeddings.
 
     Parameters
     ----------
     estimator : MUGTransformer
-        Fitted.
+        Fitted transformer.
     X : array-like or list of arrays
         The series to search, in any form that `MUGTransformer` takes.
     query : array-like of shape (n_timepoints,) or (n_channels, n_timepoints)
         One series, of any length.
     n_neighbors : int, default=4
-        How many to draw.
+        Number of neighbours to draw.
     y : array-like of shape (n_series,), default=None
         Labels of the series in `X`, shown in the titles.
     ax : array-like of matplotlib.axes.Axes, default=None
-        One for the query, and one for each neighbour; a new figure if None.
+        Axes for the query and for each neighbour; a new figure if None.
 
     Returns
     -------
@@ -202,13 +202,13 @@ def plot_neighbors(
     Raises
     ------
     NotFittedError
-        Before `fit`.
+        If `estimator` is not fitted.
     TypeError
-        Where the estimator is another one, such as a pipeline.
+        If `estimator` is something else, such as a pipeline.
     ValueError
-        Where `query` is not one series with the channels of `X` and a value,
-        `n_neighbors` is less than 1 or more than there are, `y` has another length, or
-        `ax` another number of axes.
+        If `query` is not one series with the channels of `X` and an observed value, if
+        `n_neighbors` is less than 1 or more than the number of series in `X`, if `y`
+        has a different length, or if `ax` holds a different number of axes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The discovered shapelets, where series match them best."""
+"""The discovered shapelets, drawn where series match them best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,23 +23,23 @@ from ._style import (
 
 @dataclass(frozen=True)
 class MatchedShapelet:
-    """A shapelet, and the series and place that match it best.
+    """A shapelet, with the series and the position that match it best.
 
     Attributes
     ----------
     length : int
-        Timepoints of the segment that it is.
+        Length of its segment in timepoints.
     timepoints : ndarray of shape (n_points,)
-        Where its points lie on the series; a point is the mean of a few timepoints
-        in long segments.
+        Where its points lie on the series; in long segments, a point is the mean of a
+        few timepoints.
     values : ndarray of shape (n_channels, n_points)
-        In the units of the series; NaN where it is not observed.
+        The shapelet in the units of the series; NaN where it is not observed.
     series : ndarray of shape (n_channels, n_timepoints)
         The series that matches it best.
     row : int
-        Of that series in the panel.
+        Row number of that series in the panel.
     distance : float
-        Mean squared difference, in standard deviations of each channel.
+        Mean squared difference, each channel in units of its standard deviation.
     """
 
     length: int
@@ -60,9 +60,9 @@ class ShapeletsDisplay:
     Attributes
     ----------
     ax_ : ndarray of matplotlib.axes.Axes
-        One for each shapelet. After `plot`.
+        Axes of each shapelet. Set by `plot`.
     figure_ : matplotlib.figure.Figure
-        After `plot`.
+        Set by `plot`.
 
     See Also
     --------
@@ -95,7 +95,7 @@ class ShapeletsDisplay:
         Parameters
         ----------
         estimator, X, n_shapelets, ax
-            As `plot_shapelets`.
+            As in `plot_shapelets`.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class ShapeletsDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `plot_shapelets`.
+            As in `plot_shapelets`.
         """
         panel = read_fitted_panel(estimator, X)
         if not estimator.config_.has_coarse:
@@ -131,17 +131,17 @@ class ShapeletsDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib.axes.Axes, default=None
-            One for each shapelet; a new figure if None.
+            Axes for each shapelet; a new figure if None.
 
         Returns
         -------
         ShapeletsDisplay
-            This one.
+            This display.
 
         Raises
         ------
         ValueError
-            Where `ax` holds another number of axes.
+            If `ax` holds a different number of axes.
         """
         axes = new_or_given_axes(ax, len(self.shapelets))
         thin = []
@@ -166,21 +166,22 @@ def plot_shapelets(
 ) -> NDArray:
     """Draw the shapelets of best utility on the series that match them best.
 
-    A shapelet, the thick line, is a typical segment of the training series. The thin
-    line is the series of `X` that comes nearest to it, placed where it does. On the
-    training series it is usually the one that the shapelet was cut from.
+    The thick line is a shapelet, a typical segment of the training series, drawn at its
+    best match. The thin line is the series of `X` that matches it best; among the
+    training series, this is usually the one that the shapelet was cut from.
 
     Parameters
     ----------
     estimator : MUGTransformer
-        Fitted, with ``granularity="multi"`` or ``"coarse"``.
+        Fitted transformer, with ``granularity="multi"`` or ``"coarse"``.
     X : array-like or list of arrays
         Series to look for matches in, in any form that `MUGTransformer` takes.
     n_shapelets : int, default=3
-        How many. Utility compares shapelets of one length, so the best of each length
-        come first, shortest first, then the second ones, and so on.
+        Number of shapelets to draw. Utility compares only shapelets of one length, so
+        the best of each length come first, shortest first, then the second best, and so
+        on.
     ax : array-like of matplotlib.axes.Axes, default=None
-        One for each shapelet; a new figure if None.
+        Axes for each shapelet; a new figure if None.
 
     Returns
     -------
@@ -191,12 +192,12 @@ def plot_shapelets(
     Raises
     ------
     NotFittedError
-        Before `fit`.
+        If `estimator` is not fitted.
     TypeError
-        Where the estimator is another one, such as a pipeline.
+        If `estimator` is something else, such as a pipeline.
     ValueError
-        Where the estimator has no shapelets, or not so many, no series of `X` has a
-        value to compare, or `ax` holds another number of axes.
+        If `estimator` has no shapelets or fewer than `n_shapelets`, if no series of `X`
+        has a value to compare, or if `ax` holds a different number of axes.
 
     Examples
     --------
@@ -218,7 +219,7 @@ def _best_shapelets(estimator: Any) -> list[tuple[ShapeletTransform, int]]:
     """Different shapelets, the best of each length before the second best ones."""
     ranked = []
     for place, transform in enumerate(estimator.network_.shapelets):
-        # Best first, repeated where the panel had too few segments.
+        # Stored best first, and repeated if the panel had too few segments.
         content = torch.cat((transform.values, transform.observed), dim=1).cpu().numpy()
         _, first = np.unique(content, axis=0, return_index=True)
         ranked += [
@@ -232,9 +233,9 @@ def _best_shapelets(estimator: Any) -> list[tuple[ShapeletTransform, int]]:
 def _matched(
     estimator: Any, panel: Panel, transform: ShapeletTransform, number: int
 ) -> MatchedShapelet:
-    """Look for the best match of one shapelet in a panel.
+    """Find the best match of one shapelet in a panel.
 
-    Series without a value in a channel that the shapelet has are no match.
+    A series without a value in any of the shapelet's channels is no match.
     """
     has_channel = transform.observed[number].any(dim=1)  # (C,)
 

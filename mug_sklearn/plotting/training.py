@@ -20,14 +20,14 @@ class LossCurveDisplay:
     Parameters
     ----------
     history : list of dict
-        As `MUGTransformer.history_`.
+        Epochs, as in `MUGTransformer.history_`.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        After `plot`.
+        Set by `plot`.
     figure_ : matplotlib.figure.Figure
-        After `plot`.
+        Set by `plot`.
 
     See Also
     --------
@@ -64,11 +64,11 @@ class LossCurveDisplay:
         Raises
         ------
         NotFittedError
-            Before `fit`.
+            If `estimator` is not fitted.
         TypeError
-            Where it is another estimator.
+            If `estimator` is something else, such as a pipeline.
         ValueError
-            If there was no epoch.
+            If the fit had no epoch.
         """
         require_fitted(estimator, "history_")
         return cls(estimator.history_).plot(ax=ax)
@@ -84,7 +84,8 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            This one. One line for each term; the total, ``loss``, is the thicker one.
+            This display, with one line for each term; the total, ``loss``, is the
+            thicker one.
 
         Raises
         ------
@@ -157,12 +158,12 @@ def plot_loss_curve(
     Raises
     ------
     NotFittedError
-        Before `fit`.
+        If the estimator is not fitted.
     ValueError
         If the history holds no epoch.
     TypeError
         If it holds something other than dictionaries with an epoch's number, such as
-        `loss_curve_`, or the estimator is another one, such as a pipeline.
+        `loss_curve_`, or if the estimator is something else, such as a pipeline.
 
     Examples
     --------

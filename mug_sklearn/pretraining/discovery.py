@@ -20,8 +20,8 @@ def discover_shapelets(
     """Choose the shapelets of each segment length and store them in the network.
 
     At most 2,048 segments of each length, drawn at random, are clustered by the trained
-    encoder's embeddings. Of the segments nearest to the centroids, those of best utility
-    become shapelets.
+    encoder's embeddings. Of the segments nearest to the centroids, those of the best
+    utility become shapelets.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def discover_shapelets(
         embeddings = tokens.flatten(end_dim=1)[rows]
         wanted = len(transform.values)
         best = select_shapelets(embeddings.cpu().numpy(), wanted, rng)
-        # Repeated if the panel has fewer segments than shapelets are wanted.
+        # If the panel has fewer segments than shapelets are wanted, they are repeated.
         chosen = torch.from_numpy(np.resize(best, wanted)).to(values.device)
         transform.values.copy_(segment_values[chosen])
         transform.observed.copy_(segment_observed[chosen])

@@ -254,7 +254,7 @@ def cluster_triplet_loss(embeddings: Tensor, triplets: list[ClusterTriplet]) -> 
     ``log((D_ap + 1) / (D_an + 1)) + spread(positives) + spread(negatives)``, where
     ``D_ap`` and ``D_an`` are the mean distances of the anchor from the positives and
     from the negatives, and the spread of a cluster is the distance of its two members
-    farthest apart, averaged over the clusters of the negatives. The distance of two
+    farthest apart, for the negatives averaged over their clusters. The distance of two
     embeddings is their mean squared difference over the features.
 
     Parameters

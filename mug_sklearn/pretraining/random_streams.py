@@ -8,9 +8,9 @@ import numpy as np
 class RandomStream(IntEnum):
     """Purpose that random numbers are drawn for.
 
-    Each has numbers of its own, so that none depends on how many another drew. The
-    initial weights and the thresholds of the random shapelets are drawn outside these
-    streams, each from a torch generator seeded with the fit's seed.
+    Each purpose has its own numbers, so that none depends on how many another drew. The
+    initial weights and the thresholds of the random shapelets come from no stream, but
+    each from a torch generator seeded with the fit's seed.
     """
 
     ORDER = 0

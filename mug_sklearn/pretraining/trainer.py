@@ -114,7 +114,7 @@ class Trainer:
 
     All randomness of a step comes from the plan's seed and the step's number. So no
     global random state is touched, and a trainer that is given the weights, the
-    optimiser's state and the `losses` of another one continues as that would have.
+    optimiser's state and the `losses` of another one continues as that one would.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class Trainer:
         return before - now < self.plan.tol * abs(before)
 
     def epoch_summary(self, epoch: int) -> dict[str, float]:
-        """Number (from 1), steps and mean terms of an epoch, which counts from 0."""
+        """An epoch's number (from 1), steps and mean terms; `epoch` counts from 0."""
         size = self.plan.steps_per_epoch
         steps = self.losses[epoch * size : (epoch + 1) * size]
         means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
@@ -210,8 +210,8 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         rng = RandomStream.STEP.generator(self.plan.seed, self.step)
-        # A GPU makes the views of a large batch in a fraction of the time. Different
-        # GPUs draw differently, so several processes, which need equal views, use the
+        # A GPU makes the views of a large batch in a fraction of the time. GPUs of
+        # different models draw differently, so processes that need equal views use the
         # CPU.
         draws_there = self.device.type == "cuda" and self.processes.size == 1
         place = self.device if draws_there else torch.device("cpu")
