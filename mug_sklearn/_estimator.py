@@ -1,7 +1,6 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import wraps
 from importlib.metadata import version
@@ -124,16 +123,16 @@ class MUGTransformer(
 ):
     """Unsupervised multi-granularity embedding of time series.
 
-    `fit` pretrains a network without labels; `transform` gives one vector a series. A
+    `fit` pretrains a network without labels; `transform` gives one vector per series. A
     fine-grained encoder reads timestamps (TST), a coarse-grained one reads segments
     (ShapeNet), a cross-granularity transformer ties them together, and a retrieval
-    task trains all of it.
+    task trains them all.
 
     Parameters
     ----------
     granularity : {"multi", "fine", "coarse"}, default="multi"
-        "multi" is the whole method. "fine" alone is TST: only its encoder exists,
-        trained by masked-value regression. "coarse" alone is ShapeNet: only segments
+        "multi" is the whole method. "fine" alone is TST: only its encoder exists, and
+        is trained by masked-value regression. "coarse" alone is ShapeNet: only segments
         and shapelets, trained by the cluster-wise triplet loss.
     patch_length : int or "auto", default="auto"
         Timepoints in one fine token, at most the length of the longest training
@@ -168,7 +167,7 @@ class MUGTransformer(
         What the embedding is made of with ``granularity="multi"``: "combined" joins
         all granularities with the shapelet features, "cross" is the pooled output of
         the cross-granularity transformer alone, as in the paper (its mean and maximum
-        over time, scaled and turned as the former is).
+        over time, scaled and rotated like the combined one).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
         series, or on the sample that `partial_fit` keeps, so at most one fewer exist
@@ -197,14 +196,14 @@ class MUGTransformer(
     tol : float, default=1e-3
         Relative improvement that counts.
     warm_start : bool, default=False
-        Go on from the weights and the standardisation of the last fit. The network's
-        shape must be the same.
+        Continue from the weights and the standardisation of the last fit. The
+        network's shape must be the same.
     device : str, default="auto"
-        "auto" takes the first of CUDA, XPU, MPS and CPU that is there; or a torch
-        device name.
+        "auto" takes the first of CUDA, XPU, MPS and CPU that is available; or the name
+        of a torch device.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What `fit` trains in. "auto" takes bfloat16 where CUDA has it, else float32.
-        `transform` computes in float32.
+        Precision of the training in `fit`. "auto" takes bfloat16 where CUDA has it,
+        else float32. `transform` computes in float32.
     compile : bool, default=False
         Let `torch.compile` compile the network for training, which takes 20 to 60
         seconds. Steps are then slightly faster on a CPU, but not on a GPU. Needs a
@@ -218,7 +217,7 @@ class MUGTransformer(
     Attributes
     ----------
     n_features_in_ : int
-        Width of a 2-D `X` seen during `fit`; channels of any other.
+        Width of a 2-D `X` seen during `fit`; for any other, its number of channels.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only where `X` is a DataFrame with string column names.
     n_channels_in_ : int
@@ -247,21 +246,21 @@ class MUGTransformer(
 
     See Also
     --------
-    sklearn.svm.SVC : A classifier that takes the embedding as it comes.
+    sklearn.svm.SVC : A classifier that takes the embedding without further scaling.
 
     Notes
     -----
     **Input.** `X` may be a 2-D array, DataFrame or nested list of shape (n_series,
     n_timepoints), univariate; a 3-D array of shape (n_series, n_channels,
     n_timepoints); or a list of arrays of shape (n_timepoints_i,) or (n_channels,
-    n_timepoints_i), of unequal length; after a fit on these last two, a nested list is
-    a list of series. torch tensors are taken as arrays. Each row of a DataFrame is a
-    series, whatever its index. NaN, or a masked entry of a masked array, is a
-    missing value, and padding at the end of a series; missing values are masked, never
-    filled in. (Random shapelets see sums of channels, from which missing channels are
-    left out.)
-    A numpy memory map, or any other store with ``shape``, ``dtype`` and slices of rows
-    (HDF5, zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
+    n_timepoints_i), of unequal length; after a fit on one of the last two, a nested
+    list is a list of series. torch tensors are taken as arrays, and a column of lists
+    (pandas, polars, pyarrow) as a list of series. Each row of a DataFrame is a series,
+    whatever its index. NaN, or a masked entry of a masked array, is a missing value, or
+    padding at the end of a series; missing values are masked, never filled in. (Random
+    shapelets see sums of channels, from which missing channels are left out.) A numpy
+    memory map, or any other store with ``shape``, ``dtype`` and slices of rows (HDF5,
+    zarr), in the shape of a 2-D or 3-D array, is read batch by batch.
 
     **Paper and ours.** The encoders, fusion, retrieval task and loss are the paper's.
     Ours are the augmented views, patches, the bank of random shapelets, the weights
@@ -303,7 +302,7 @@ class MUGTransformer(
     _unfinished: tuple[Course, Trainer]
     _interrupted: dict[str, Any]
 
-    # Where the HTML representation leads to.
+    # Where the HTML representation links to.
     _doc_link_module = "mug_sklearn"
     _doc_link_template = (
         "https://mug-sklearn.readthedocs.io/en/latest/api/generated/"
@@ -435,9 +434,9 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where a parameter or the input is not acceptable, or training diverges.
-            Like any other exception, KeyboardInterrupt included, it leaves the
-            estimator as it was.
+            If a parameter or the input is not acceptable, or training diverges. Like
+            any other exception, KeyboardInterrupt included, it leaves the estimator as
+            it was.
         """
         self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
@@ -463,11 +462,11 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where the estimator was not loaded from a checkpoint, where the panel is
-            not that of the interrupted fit, series in another order included, or where
-            parameters differ that training depends on. The estimator is left as it was.
+            If the estimator was not loaded from a checkpoint, if the panel is not that
+            of the interrupted fit in the same order, or if parameters differ on which
+            training depends. The estimator is left as it was.
         NotFittedError
-            Before anything was fitted or loaded.
+            If nothing has been fitted or loaded.
 
         See Also
         --------
@@ -494,7 +493,7 @@ class MUGTransformer(
         check_is_fitted(self)
         if not hasattr(self, "_interrupted"):
             raise ValueError(
-                f"This {type(self).__name__} has no training to go on with; load a "
+                f"This {type(self).__name__} has no training to resume; load a "
                 "file that mug_sklearn.callbacks.Checkpoint wrote."
             )
         self._resume(X, y)
@@ -505,21 +504,21 @@ class MUGTransformer(
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Continue training on further series, from a stream or many files. Ours.
 
-        The first call is a `fit`, and its standardisation of the channels stays, as do
-        the thresholds of its random shapelets. Later calls train on the new series
-        alone, in one pass with ``max_epochs="auto"``, with what the optimiser remembers
-        of earlier ones. Shapelets and readout are then fitted anew, on a uniform sample
-        of all series that `partial_fit` has seen, up to 512 or 4.2 million values,
-        which the estimator keeps. So embeddings from before a call do not compare with
-        those after it, and they get wider until the sample holds more series than
+        The first call is a `fit`; its standardisation of the channels and the
+        thresholds of its random shapelets stay. Later calls train on the new series
+        alone, in one pass with ``max_epochs="auto"``, and keep the optimiser's state.
+        Shapelets and readout are then fitted anew, on a uniform sample of all series
+        that `partial_fit` has seen, up to 512 or 4.2 million values, which the
+        estimator keeps. So embeddings from before a call cannot be compared with those
+        after it, and they get wider until the sample holds more series than
         `embedding_dim`.
 
         Parameters
         ----------
         X : array-like or list of arrays
             Series with the channels of the first call, in any form that the class
-            describes. Longer series than the first call's are taken; a 2-D `X` has to
-            be as wide as that of the first call.
+            describes. Series may be longer than those of the first call; a 2-D `X` has
+            to be as wide as that of the first call.
         y : None
             Ignored; present by convention.
 
@@ -530,8 +529,8 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            As `fit`, and where the network's shape would have to change. The estimator
-            is then left as it was.
+            As for `fit`, and if the network's shape would have to change. The estimator
+            is left as it was.
 
         Examples
         --------
@@ -544,8 +543,8 @@ class MUGTransformer(
         >>> mug.n_series_seen_
         60
         """
-        # scikit-learn checks the parameters on the first call only, and tells in here
-        # to skip all checks, so that what a user has told cannot be known.
+        # scikit-learn checks the parameters on the first call only. Whether the user
+        # turned checks off cannot be known here, where it turns them off itself.
         self._validate_params()
         self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
         return self
@@ -557,8 +556,8 @@ class MUGTransformer(
         ----------
         X : array-like or list of arrays
             Series with the channels of the training series. A 2-D `X` must be as wide
-            as the `X` seen during `fit`, or its longest series was; other forms may
-            have any length.
+            as the `X` seen during `fit`, or as its longest series; other forms may have
+            any length.
 
         Returns
         -------
@@ -568,9 +567,9 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where the input is not acceptable, or an embedding would not be finite.
+            If the input is not acceptable, or an embedding would not be finite.
         NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
         """
         check_is_fitted(self)
         panel = read_panel(self, X, reset=False)
@@ -606,14 +605,14 @@ class MUGTransformer(
         dict of str to TokenRepresentation
             "fine": timestamps or patches; "coarse": segments; "fused": timestamps
             after fine-grained fusion; "multi": timestamps after the cross-granularity
-            transformer. Only what `granularity` has.
+            transformer. Only those that `granularity` has.
 
         Raises
         ------
         ValueError
-            Where the input is not acceptable.
+            If the input is not acceptable.
         NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
 
         Examples
         --------
@@ -646,41 +645,43 @@ class MUGTransformer(
         Raises
         ------
         ValueError
-            Where it is no device, or one that is not available.
+            If `device` is not the name of a device, or the device is not available.
         NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
         """
         check_is_fitted(self)
-        # A copy: where memory runs out midway, torch leaves a module in two places.
-        self._place(deepcopy(self.network_), resolve_device(device))
+        # A new one: if memory runs out midway, torch leaves a module in two places.
+        arrays = network_to_arrays(self.network_)
+        network = network_from_arrays(self.config_, arrays)
+        self._place(network, resolve_device(device))
         self._place_readout(self.readout_)
         return self
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted estimator to a file that holds no code.
 
-        It is a safetensors file: the arrays as its tensors, everything else as JSON in
-        its header.
+        It is a safetensors file, with the arrays as its tensors and everything else as
+        JSON in its header.
 
         Parameters
         ----------
         path : str or path-like
-            Replaced where it exists; a failure leaves what was there.
+            An existing file is replaced; a failure leaves it as it was.
 
         Raises
         ------
         NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
         ValueError
-            Where a parameter is an object that JSON has no form for, such as a
-            RandomState as `random_state`; set an int or None first. Or where `path` is
-            a folder or a device.
+            If a parameter is an object without a form in JSON, such as a RandomState as
+            `random_state` (set an int or None first), or if `path` is a folder or a
+            device.
         FileNotFoundError
-            Where the folder of `path` is missing.
+            If the folder of `path` does not exist.
 
         See Also
         --------
-        load : Reads it.
+        load : Read the file.
 
         Examples
         --------
@@ -707,24 +708,24 @@ class MUGTransformer(
         Parameters
         ----------
         path : str or path-like
-            Of a file that `save`, or `mug_sklearn.callbacks.Checkpoint`, wrote.
+            A file that `save` or `mug_sklearn.callbacks.Checkpoint` wrote.
 
         Returns
         -------
         MUGTransformer
-            Of the class that this is called on. One that was fitted on a device which
-            is not available here continues on the CPU, with a warning.
+            Of the class that this is called on. If the device that it was fitted on is
+            not available here, it continues on the CPU, with a warning.
 
         Raises
         ------
         FileNotFoundError
-            Where there is no such file.
+            If there is no such file.
         ValueError
-            Where the file is not a complete one that `save` wrote, or lacks a parameter
-            of this version.
+            If it is not a complete file of `save`, or lacks a parameter of this
+            version.
         """
         state = read_state(path)
-        # As pickles do: a subclass may need arguments to be made.
+        # As pickle does it: a subclass's constructor may require arguments.
         estimator = cls.__new__(cls)
         missing = sorted({*cls._get_param_names(), *FITTED_STATE} - set(state))
         if missing:
@@ -892,8 +893,9 @@ class MUGTransformer(
         if config != self.config_:
             changed = changed_parameters(config, self.config_)
             raise ValueError(
-                "To go on from an earlier fit, the network's shape must be the same, "
-                f"but these differ: {changed}. Set them back, or fit a new estimator."
+                "To continue from an earlier fit, the network's shape must be the "
+                f"same, but these differ: {changed}. Set them back, or fit a new "
+                "estimator."
             )
 
     def _training_parameters(self) -> dict[str, Any]:
@@ -913,7 +915,7 @@ class MUGTransformer(
         )
         if changed:
             raise ValueError(
-                "resume goes on with the parameters of the interrupted call, but these "
+                "resume needs the parameters of the interrupted call, but these "
                 f"differ: {changed}. Set them back."
             )
 
@@ -994,7 +996,7 @@ class MUGTransformer(
 
 
 def _check_same_panel(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Refuse to go on with a training on another panel."""
+    """Refuse to resume a training on another panel."""
     for name, value in expected.items():
         if found[name] == value:
             continue

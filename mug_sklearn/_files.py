@@ -14,20 +14,20 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-# Of the temporary files that become a user's.
+# Of the names of temporary files.
 _PREFIX = ".mug_sklearn."
-# What numpy raises on array files with malformed content. (UnicodeError is a
-# ValueError.)
+# What numpy raises on array files with malformed content; TypeError where it sorts a
+# header's keys of several kinds. (UnicodeError is a ValueError.)
 MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error)
 
 
 def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
-    """What numpy holds in a file of its own, without pickles.
+    """Load a file that numpy wrote, without pickles.
 
     Raises
     ------
     ValueError
-        Where the file is no such one, which numpy takes for a pickle.
+        If numpy did not write the file; numpy itself would take it for a pickle.
     """
     with path.open("rb") as file:
         if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
@@ -36,12 +36,12 @@ def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
 
 
 def load_archive(path: Path) -> NpzFile:
-    """As `load_arrays`, for a file that has to be an archive.
+    """Load a file that has to be an archive of arrays, as `load_arrays` does.
 
     Raises
     ------
     ValueError
-        Where it is none.
+        If it is no archive.
     """
     content = load_arrays(path)
     if isinstance(content, np.ndarray):
@@ -51,9 +51,9 @@ def load_archive(path: Path) -> NpzFile:
 
 @contextmanager
 def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a temporary file that takes the place of `path` in the end.
+    """Give the path of a temporary file, which takes the place of `path` in the end.
 
-    Where anything is raised inside, `path` stays as it was. A link to a file stays one.
+    If anything is raised inside, `path` stays as it was. A link to a file stays a link.
     """
     target = Path(path).resolve()
     if not target.parent.is_dir():
@@ -67,13 +67,13 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(_PREFIX + secrets.token_hex(8))
     try:
         temporary.touch(exist_ok=False)
-        # Of the file that is replaced, or the usual ones; what writes may set others.
+        # Those of the replaced file, or the usual ones; the writer may set others.
         permissions = (target if target.exists() else temporary).stat().st_mode
         yield temporary
         temporary.chmod(stat.S_IMODE(permissions))
         os.replace(temporary, target)
     except BaseException:
-        # An interrupt may come before it is there, or when it is in place.
+        # An interrupt may come before it exists, or after it was moved.
         temporary.unlink(missing_ok=True)
         raise
 
@@ -81,22 +81,22 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 def check_replaceable(
     path: Path, name: str, sources: Mapping[str, Path | None]
 ) -> None:
-    """Refuse, before any work, what `replaced_file` could not write in the end.
+    """Refuse, before any work, a path that `replaced_file` could not write later.
 
     Parameters
     ----------
     path : Path
-        What an argument said.
+        The value of an argument.
     name : str
-        Of that argument, for messages.
+        Name of that argument, for messages.
     sources : mapping of str to Path or None
-        Other arguments and the files that they name, which are to be kept.
+        Other arguments and the files that they name, which must be kept.
 
     Raises
     ------
     ValueError
-        Where there is no such folder or nothing can be written in it, or the path is
-        that of a source, or of something that is no file.
+        If the folder does not exist or cannot be written to, or if the path is that of
+        a source or of something that is not a regular file.
     """
     target = path.resolve()
     if not target.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Every accepted input form becomes a `Panel`; what is no such form is refused."""
+"""Turns every accepted form of input into a `Panel`, and refuses all others."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -24,24 +24,28 @@ _OF_ANOTHER_LENGTH = (
 
 
 def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
-    """Validate `X` and give it as a panel.
+    """Validate `X` and return it as a panel.
 
     Parameters
     ----------
     estimator : MUGTransformer
-        Gets what `validate_data` sets, and notes of the form, where `reset` is True;
-        else `X` has to fit them.
+        If `reset` is true, it gets the attributes that `validate_data` sets and notes
+        on the form of `X`; otherwise `X` must agree with them.
     X : array-like or list of arrays
     reset : bool
+
+    Returns
+    -------
+    Panel
 
     Raises
     ------
     TypeError, ValueError
-        Where `X` is not acceptable; the message tells what is.
+        If `X` is not acceptable; the message says what is.
     """
     X = as_plain_array(X)
-    is_row_of_series = isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
-    if is_row_of_series and len(X) == 0:
+    is_column = isinstance(X, np.ndarray) and X.ndim == 1
+    if (isinstance(X, list | tuple) or is_column) and len(X) == 0:
         raise ValueError("X holds no series; at least one is required.")
     series: Any
     if is_list_of_series(X, not reset and not estimator._fitted_on_table):
@@ -79,7 +83,7 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
 
 
 def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
-    """Validate a 2-D or 3-D array and give it as (n, C, T)."""
+    """Validate a 2-D or 3-D array and return it as (n, C, T)."""
     X = array_of_list(X, "X", "accepted are rows of one length")
     refuse_dates(X, "X")
     settings: dict[str, Any] = {
@@ -93,7 +97,7 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         except ValueError as error:
             if reset or "features, but" not in str(error):
                 raise
-            # scikit-learn's words, and what a user of series can do.
+            # scikit-learn's words, and what to do with series of another length.
             raise ValueError(f"{error} {_OF_ANOTHER_LENGTH}") from None
     else:
         # n_features_in_ counts something else here, so it cannot be compared.
@@ -116,8 +120,8 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
 
 
 def _has_two_dimensions(X: Any) -> bool:
-    """Whether an array-like is a table, as is what does not say."""
-    # Not numpy's function alone, which not every array-like lets itself be given to.
+    """Whether an array-like has two dimensions; without `ndim`, it counts as such."""
+    # Not by numpy's function alone, which not every array-like supports.
     is_nested = isinstance(X, list | tuple)
     return (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
 
@@ -125,16 +129,16 @@ def _has_two_dimensions(X: Any) -> bool:
 def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
     """Whether `X` is a list, tuple or 1-D object array with an entry for each series.
 
-    Plain nested lists of numbers in rows of one length are a table, as everywhere in
-    scikit-learn, and channels of one length a 3-D array; where lengths differ, they can
-    only be series. So can what stands among arrays, even what is refused later.
+    Nested lists of numbers with rows of one length are a table, as everywhere in
+    scikit-learn; with rows of unequal length they can only be series, as can lists of
+    channels, and all entries of a list with an array in it, even if refused later.
 
     Parameters
     ----------
     X : object
     rows_are_series : bool, default=False
-        Whether nested lists are series in any case: where lengths may differ, those of
-        a batch may happen to be equal.
+        Whether nested lists are series in any case: after a fit on unequal lengths,
+        those of a batch may happen to be equal.
     """
     holds_objects = getattr(X, "ndim", 0) == 1 and X.dtype == np.dtype(object)
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
@@ -147,7 +151,7 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
         return False
     if holds_objects or rows_are_series or not all(is_plain):
         return True
-    # Channels make a series; numbers a row of a table, if all rows have one length.
+    # Lists of channels are series; lists of numbers are, if their lengths differ.
     first = next(chain.from_iterable(X), 0.0)
     has_channels = isinstance(first, list | tuple) or np.ndim(first) > 0
     return has_channels or len({len(one) for one in X}) > 1
@@ -158,18 +162,18 @@ def holds_series_in_cells(X: Any) -> bool:
     shape: tuple[Any, ...] = getattr(X, "shape", ())  # a frame of polars has no ndim
     # Dask's frames do not know theirs.
     is_known = len(shape) == 2 and all(isinstance(size, Integral) for size in shape)
-    is_numeric = getattr(X, "dtype", None) not in (None, np.dtype(object))
+    is_numeric = isinstance(X, np.ndarray) and X.dtype != np.dtype(object)
     if not is_known or 0 in shape or issparse(X) or is_numeric:
         return False
     try:
         cells = X.iloc[0] if hasattr(X, "iloc") else (X[0, j] for j in range(shape[1]))
         return any(np.ndim(cell) > 0 for cell in cells)
-    except TypeError:  # tables of pyarrow's are not asked for a cell this way
+    except TypeError:  # pyarrow's tables have no cells to index
         return False
 
 
 def is_stored(X: Any) -> bool:
-    """Whether `X`, no tensor, is a store, to be read in pieces."""
+    """Whether `X`, which is no tensor, is a store to be read in pieces."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap) and X.ndim in (2, 3)
     is_table = hasattr(X, "iloc") or hasattr(X, "columns")
@@ -180,15 +184,15 @@ def is_stored(X: Any) -> bool:
 
 
 def as_plain_array(X: Any, name: str = "X") -> Any:
-    """What is no array of numpy's, but easily one, as such; anything else as it is.
+    """Convert what is nearly a numpy array to one; return anything else as it is.
 
-    That is a torch tensor, a masked array, whose masked values become NaN, a column of
-    a table, and what tells only how it becomes an array.
+    Converted are torch tensors, masked arrays (masked values become NaN), columns of
+    tables, and objects that have nothing but ``__array__``.
 
     Raises
     ------
     ValueError
-        Where a tensor has no form in numpy; the message calls it by `name`.
+        If a tensor has no form in numpy; the message calls it by `name`.
     """
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
@@ -215,7 +219,7 @@ def _array_of_tensor(X: Tensor, name: str) -> np.ndarray:
 
 
 def refuse_dates(X: Any, name: str) -> None:
-    """Refuse dates and durations, which would count as numbers of their units."""
+    """Refuse dates and durations, which would be read as numbers of their units."""
     if any(map(_is_of_time, _dtypes(X))):
         raise ValueError(
             f"{name} holds dates or durations; numbers are accepted (float or integer)."
@@ -223,12 +227,12 @@ def refuse_dates(X: Any, name: str) -> None:
 
 
 def _dtypes(X: Any) -> Iterable[Any]:
-    """Of an array, its objects that have one, or the columns of a table."""
+    """Dtypes of an array, of the objects in it, or of the columns of a table."""
     if isinstance(X, np.ndarray) and X.dtype == np.dtype(object):
         return (one.dtype for one in X.flat if isinstance(one, np.generic))
     if hasattr(X, "dtype"):
         return [X.dtype]
-    schema = getattr(X, "schema", None)  # pyarrow's tables have nothing else
+    schema = getattr(X, "schema", None)  # of pyarrow's tables
     return getattr(X, "dtypes", getattr(schema, "types", ()))
 
 
@@ -242,12 +246,12 @@ def _is_of_time(dtype: Any) -> bool:
 
 
 def array_of_list(X: Any, name: str, accepted: str) -> Any:
-    """A nested list as an array; anything else as it is.
+    """Convert a nested list to an array; return anything else as it is.
 
     Raises
     ------
     ValueError
-        Where the list has no shape.
+        If the items of the list have unlike shapes.
     """
     if not isinstance(X, list | tuple):
         return X
@@ -274,8 +278,8 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     Raises
     ------
     ValueError
-        Where a series has a wrong number of dimensions or channels, no timepoints,
-        infinite values or values that are no numbers. The message names its position.
+        If a series has a wrong number of dimensions or channels, no timepoints,
+        infinite values or values that are not numbers. The message names its position.
     """
     series: list[np.ndarray] = []
     for position, one in enumerate(X):
@@ -294,19 +298,19 @@ def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
 
 
 def one_series(X: Any, name: str) -> np.ndarray:
-    """Validate one series, of shape (T,) or (C, T), and give it as (C, T).
+    """Validate one series, of shape (T,) or (C, T), and return it as (C, T).
 
     Parameters
     ----------
     X : array-like
     name : str
-        What the messages call it.
+        What messages call it.
 
     Raises
     ------
     ValueError
-        Where it has a wrong number of dimensions, no timepoints, infinite values or
-        values that are no numbers.
+        If it has a wrong number of dimensions, no timepoints, infinite values or values
+        that are not numbers.
     """
     if hasattr(X, "columns"):
         raise ValueError(
@@ -314,13 +318,17 @@ def one_series(X: Any, name: str) -> np.ndarray:
             f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
             "take the panels of sktime and aeon."
         )
-    array = as_plain_array(array_of_list(X, name, _FORMS_OF_A_SERIES), name)
+    refuse_dates(X, name)
+    series = as_plain_array(X, name)
+    if isinstance(series, np.ndarray) and is_list_of_series(series):
+        series = list(series)  # of channels
+    array = array_of_list(series, name, _FORMS_OF_A_SERIES)
     if not hasattr(array, "ndim"):
         array = np.asarray(array)
     if array.ndim == 0:
         raise ValueError(f"{name} is {X!r}; {_FORMS_OF_A_SERIES}.")
     of_objects = getattr(array, "dtype", None) == np.dtype(object)
-    if of_objects and not isinstance(X, list | tuple):
+    if of_objects and not isinstance(series, list | tuple):
         raise ValueError(
             f"{name} has dtype object; numbers are accepted (float or integer)."
         )
@@ -350,7 +358,7 @@ def one_series(X: Any, name: str) -> np.ndarray:
 
 
 def warn_of_unobserved(panel: Panel) -> None:
-    """Series and channels without a value are embedded, but probably a mistake."""
+    """Warn of series and channels without a value: probably a mistake."""
     series, channels = panel.unobserved()
     for kind, missing in (("series", series), ("channels", channels)):
         if missing.any():
@@ -363,7 +371,7 @@ def warn_of_unobserved(panel: Panel) -> None:
 
 
 def warn_of_single_timepoints(panel: Panel) -> None:
-    """Many channels of a single timepoint tell of swapped axes."""
+    """Warn of many channels of a single timepoint: the axes may be swapped."""
     if panel.lengths.max() == 1 and panel.n_channels > 1:
         warn_user(
             f"X holds series of {panel.n_channels} channels and one timepoint. "

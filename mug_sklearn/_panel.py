@@ -37,7 +37,7 @@ class Batch:
 
 
 class StoredSeries:
-    """Series in a file or another store, of which only some are read at a time.
+    """Series in a file or another store, read a few at a time.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class StoredSeries:
         Raises
         ------
         ValueError
-            Where one of them holds infinity.
+            If one of them holds infinity.
         """
         rows = check_array(
             np.array(self.store[start:stop]),
@@ -66,8 +66,8 @@ class StoredSeries:
             dtype=[np.float64, np.float32],
             input_name="X",
         )
-        # Pages of a memory map would stay resident as long as there is memory. Those of
-        # mode "c" hold changes that are nowhere else.
+        # Pages of a memory map would stay resident as long as there is memory. In mode
+        # "c" they may hold changes that exist nowhere else.
         mapped = getattr(self.store, "_mmap", None)
         can_forget = hasattr(mmap, "MADV_DONTNEED")
         if can_forget and isinstance(mapped, mmap.mmap) and self.store.mode != "c":
@@ -75,7 +75,7 @@ class StoredSeries:
         return rows.reshape(len(rows), *self.shape[1:])
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Chosen series in this order, neighbours read at once."""
+        """The chosen series in the given order; neighbours are read at once."""
         taken = np.empty((len(indices), *self.shape[1:]))
         if not len(indices):
             return taken
@@ -92,7 +92,7 @@ class Panel:
     Parameters
     ----------
     series : array (n, C, T), list of arrays (C, T_i), or StoredSeries
-        Real numbers; NaN stands for a missing value, and at the end for padding.
+        Real numbers; NaN is a missing value, or padding at the end of a series.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Panel:
         self._survey()
 
     def _survey(self) -> None:
-        """One pass over the data for lengths, magnitudes and what is observed."""
+        """Find lengths, magnitudes and observed channels in one pass over the data."""
         lengths = []
         self._channels_seen = np.zeros(self.n_channels, dtype=bool)
         self._largest = np.zeros(self.n_channels)
@@ -120,7 +120,7 @@ class Panel:
             known = ~np.isnan(values)
             lengths.append(_observed_lengths(known))
             self._channels_seen |= known.any(axis=(0, 2))
-            # These pass over NaN.
+            # These ignore NaN.
             for extreme in (np.fmax.reduce, np.fmin.reduce):
                 magnitude = np.abs(extreme(values, axis=(0, 2)))
                 self._largest = np.fmax(self._largest, magnitude)
@@ -128,7 +128,7 @@ class Panel:
         self.n_timepoints = max(1, int(self.lengths.max()))
 
     def summary(self) -> dict[str, Any]:
-        """What tells a panel from another one, whatever form each had."""
+        """What distinguishes a panel from others, whatever its form was."""
         return {
             "n_series": self.n_series,
             "n_timepoints": self.n_timepoints,
@@ -139,10 +139,11 @@ class Panel:
     def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each channel over all observed values.
 
-        By one pass over the data. Both are float64 arrays of shape (n_channels,), 0 and
-        1 for a channel without values; the deviation is 1 for a constant one.
+        Computed in one pass over the data. Both are float64 arrays of shape
+        (n_channels,), with 0 and 1 for a channel without values; the deviation of a
+        constant channel is 1.
         """
-        # Working relative to the largest magnitude, no square can overflow.
+        # Relative to the largest magnitude, no square can overflow.
         unit = np.where(self._largest > 0, self._largest, 1.0)
         count = np.zeros(self.n_channels)
         mean = np.zeros(self.n_channels)
@@ -166,11 +167,11 @@ class Panel:
 
     @cached_property
     def _digest(self) -> str:
-        """Of all values in order, up to the last observed one of each series."""
+        """Digest of all values in order, up to the last observed one of each series."""
         digest = hashlib.blake2b(digest_size=16)
         lengths = iter(self.lengths)
         for values in self._chunks():
-            # One NaN, one zero: others of them are the same values.
+            # NaN and zero have several bit patterns for the same value.
             values = np.where(np.isnan(values), np.nan, values) + 0.0
             for one in values:
                 digest.update(b"series")
@@ -197,18 +198,18 @@ class Panel:
     ) -> Batch:
         """Read, standardise and pad some series.
 
-        An accelerator standardises in a tenth of the time that a CPU takes, and to the
-        same bit, as every step is one that the IEEE standard rounds.
+        An accelerator standardises in a tenth of the time that a CPU takes, with the
+        same bits, as the IEEE standard defines the rounding of every step.
 
         Parameters
         ----------
         indices : int array
         location, scale : float64 array of shape (n_channels,)
         device : torch.device
-            Where to compute in double precision, and where the batch will be.
+            Where to compute, in double precision, and to leave the batch.
         width : int, optional
-            Timepoints to pad to, at least as many as the longest series has. By
-            default as many, at least one.
+            Timepoints to pad to, at least as many as the longest of the series has; by
+            default, as many as it has, but at least one.
 
         Returns
         -------
@@ -218,12 +219,12 @@ class Panel:
         longest = max(1, int(lengths.max(initial=0)))
         raw = torch.from_numpy(self._padded(indices, longest)).to(device)
         missing = raw.isnan()
-        # Copied, as they may lie in memory that may only be read.
+        # Copied, as they may lie in read-only memory.
         mean, deviation = (
             torch.tensor(statistic, device=device)[:, None]
             for statistic in (location, scale)
         )
-        # In place, since fresh memory costs more than what is computed.
+        # In place, since new memory costs more than the computation.
         raw.sub_(mean).div_(deviation)
         raw.clamp_(-STANDARDISED_LIMIT, STANDARDISED_LIMIT).masked_fill_(missing, 0.0)
         further = 0 if width is None else width - longest
@@ -241,7 +242,7 @@ class Panel:
         ]
 
     def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:
-        """Copies of some series, cut or padded with NaN to so many timepoints."""
+        """Copies of some series, cut or padded with NaN to `width` timepoints."""
         if isinstance(self.series, np.ndarray):
             return np.asarray(self.series[indices, :, :width], dtype=np.float64)
         if isinstance(self.series, StoredSeries):

@@ -11,7 +11,7 @@ MOST_VALUES = 2**22
 
 
 def affordable_series(n_values: int) -> int:
-    """Series of `n_values` values each that a sample may hold."""
+    """How many series of `n_values` values each a sample may hold."""
     return max(2, min(MOST_SERIES, MOST_VALUES // n_values))
 
 
@@ -34,7 +34,7 @@ class Reservoir:
     def extended(
         self, panel: Panel, capacity: int, rng: np.random.Generator
     ) -> "Reservoir":
-        """The sample after the series of `panel`; this one is left as it is.
+        """The sample once the series of `panel` are added; this one is left as it is.
 
         Parameters
         ----------

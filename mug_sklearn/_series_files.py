@@ -27,7 +27,7 @@ _SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
 
 
 def check_series_path(path: Path) -> None:
-    """Refuse what cannot be a file of series.
+    """Refuse a path that cannot be a file of series.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def check_series_path(path: Path) -> None:
     Raises
     ------
     FileNotFoundError
-        Where there is no such file.
+        If there is no such file.
     ValueError
-        Where it has another extension.
+        If it has another extension.
     ImportError
-        Where its format needs a package that is not installed.
+        If its format needs a package that is not installed.
 
     Examples
     --------
@@ -64,9 +64,9 @@ def check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
     Raises
     ------
     ValueError
-        Where the extension is none of those accepted.
+        If the extension is none of those accepted.
     ImportError
-        Where its format needs a package that is not installed.
+        If its format needs a package that is not installed.
 
     Examples
     --------
@@ -88,17 +88,17 @@ def read_series_file(path: Path, array: str | None = None) -> Any:
     path : Path
         With one of the extensions that `check_series_path` accepts.
     array : str, default=None
-        Which array of a .npz file.
+        Name of the array in a .npz file.
 
     Returns
     -------
     ndarray of shape (n_series, n_timepoints) or (n_series, n_channels, n_timepoints)
-        Or a list of arrays, where lengths differ.
+        Or a list of arrays, if lengths differ.
 
     Raises
     ------
     ValueError
-        Where the file holds something else; the message says what.
+        If the file holds something else; the message says what.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def _read_csv(path: Path) -> NDArray:
             f"its first line, {', '.join(cells[:3])} and so on, may be names or "
             "values; write values as 1 and 0, and names that say more"
         )
-    # One number makes it a series: a stray word must not make a series a line of names.
+    # A single number makes it a series: a stray word must not turn it into names.
     has_names = bool(cells) and not any(map(_is_number, cells))
     if has_names and first_line[0] == "":
         raise ValueError(
@@ -186,23 +186,23 @@ def _read_csv(path: Path) -> NDArray:
 
 
 def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:
-    """Most cells in a row of a file whose columns and rows pandas has not numbered.
+    """Number of cells in the widest row; numbers of rows and columns are refused.
 
-    Taken for a series, or for the first timepoint of each, such numbers would change
-    all embeddings, and nobody would notice. Pandas writes them as plain integers, and
-    floats with a point.
+    Pandas writes such numbers by default. Taken for a series, or for the first
+    timepoint of each, they would change all embeddings, and nobody would notice. They
+    are plain integers, while pandas writes floats with a point.
 
     Parameters
     ----------
     top : list of str
         The cells of the first line.
     rows : iterable of list of str
-        Those of the others.
+        Those of the other lines.
 
     Raises
     ------
     ValueError
-        Where columns or rows are numbered.
+        If columns or rows are numbered.
     """
     width, left, right_holds_integers = len(top), [], False
     for row in rows:

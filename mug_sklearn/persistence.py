@@ -1,7 +1,7 @@
-"""Fitted state as numpy arrays and back, and both in a file that holds no code.
+"""Fitted state as numpy arrays and back, and such state in a file without code.
 
-A pickle of the estimator then holds no torch object: it loads on a machine without
-the device that it was trained on, and equal fits have equal states.
+As arrays, so that a pickle of the estimator holds no torch object: it loads on a
+machine without the device that it was trained on, and equal fits have equal states.
 """
 
 import json
@@ -43,7 +43,7 @@ def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUG
 def moments_to_arrays(
     moments: Mapping[int, Mapping[str, torch.Tensor]],
 ) -> dict[str, Any]:
-    """What an optimiser remembers of each parameter, by the parameter's number."""
+    """An optimiser's state of each parameter, by the parameter's number."""
     return {
         str(number): {name: _array(value) for name, value in of_one.items()}
         for number, of_one in moments.items()
@@ -53,7 +53,7 @@ def moments_to_arrays(
 def moments_from_arrays(
     arrays: Mapping[str, Mapping[str, np.ndarray]], device: torch.device
 ) -> dict[int, dict[str, torch.Tensor]]:
-    """What `moments_to_arrays` took apart, on a device."""
+    """The inverse of `moments_to_arrays`, on a device."""
     return {
         int(number): {name: _tensor(array).to(device) for name, array in of_one.items()}
         for number, of_one in arrays.items()
@@ -61,15 +61,15 @@ def moments_from_arrays(
 
 
 def losses_to_arrays(steps: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """The loss and its terms at each of some steps, as an array for each term.
+    """The loss and its terms over several steps, as one array per term.
 
-    In JSON so many numbers would make a file's header too long.
+    As JSON, so many numbers would make a file's header too long.
     """
     return {name: np.array([terms[name] for terms in steps]) for name in steps[0]}
 
 
 def losses_from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """What `losses_to_arrays` took apart."""
+    """The inverse of `losses_to_arrays`."""
     steps = zip(*(array.tolist() for array in arrays.values()), strict=True)
     return [dict(zip(arrays, step, strict=True)) for step in steps]
 
@@ -92,7 +92,7 @@ def readout_to_arrays(readout: Readout) -> dict[str, Any]:
 
 
 def readout_from_arrays(state: dict[str, Any]) -> Readout:
-    """The readout that `readout_to_arrays` took apart."""
+    """The inverse of `readout_to_arrays`."""
     return Readout(
         scalings={
             name: BlockScaling(
@@ -117,7 +117,7 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     Parameters
     ----------
     path : str or path-like
-        Replaced where it exists, once the new file is complete.
+        An existing file is replaced once the new one is complete.
     state : mapping of str to object
         Arrays, numbers, strings, None, tuples, lists and dictionaries of these, and
         the records of a network's shape.
@@ -125,9 +125,9 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     Raises
     ------
     ValueError
-        Where the state holds something else; the message says where.
+        If the state holds something else; the message says where.
     FileNotFoundError
-        Where there is no such folder.
+        If the folder does not exist.
     """
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
@@ -154,9 +154,9 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        Where there is no such file.
+        If there is no such file.
     ValueError
-        Where it is not such a file, not a whole one, or of another format.
+        If it is not such a file, is incomplete, or has another format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
@@ -188,7 +188,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
-    """JSON of a part of a state; its arrays are added to `arrays`."""
+    """A part of a state as JSON; its arrays are added to `arrays`."""
 
     def inside(key: object) -> str:
         return f"{place}.{key}" if place else str(key)

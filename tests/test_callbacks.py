@@ -422,13 +422,13 @@ class TestCheckpoint:
                 MUGTransformer.load(path).resume(other)
 
     def test_nothing_to_resume(self, panel):
-        with pytest.raises(ValueError, match="no training to go on with"):
+        with pytest.raises(ValueError, match="no training to resume"):
             small_mug().fit(panel).resume(panel)
 
     def test_a_new_fit_forgets_the_interrupted_one(self, panel, tmp_path):
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
         mug = MUGTransformer.load(path).fit(panel)
-        with pytest.raises(ValueError, match="no training to go on with"):
+        with pytest.raises(ValueError, match="no training to resume"):
             mug.resume(panel)
 
     @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info
 
 from mug_sklearn import device
 from mug_sklearn.device import one_cpu_thread, resolve_device
+from mug_sklearn.nn.network import MUGNetwork
 
 from .conftest import small_mug, torch_threads
 
@@ -49,6 +50,22 @@ def test_to_moves_the_network_and_what_needs_no_double_precision(panel, monkeypa
     mug.to("elsewhere")
     assert {p.device for p in mug.network_.parameters()} == {elsewhere}
     assert mug.readout_.location.device.type == "cpu"
+
+
+def test_a_network_that_does_not_fit_stays_where_it_was(panel, monkeypatch):
+    mug = small_mug().fit(panel)
+    before = mug.transform(panel)
+
+    def move_in_part(network, device):
+        network.fine.embed.weight = None
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(MUGNetwork, "to", move_in_part)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        mug.to("cpu")
+    monkeypatch.undo()
+    assert mug.device_ == "cpu"
+    assert_array_equal(mug.transform(panel), before)
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
+from mug_sklearn._input_forms import is_list_of_series
 
 from .conftest import small_mug
 
@@ -197,6 +198,14 @@ class TestMissing:
     @pytest.mark.parametrize("lengths", ["equal", "unequal"])
     def test_a_column_of_lists_holds_series(self, table, ragged, as_column, lengths):
         series = list(table) if lengths == "equal" else [one[0] for one in ragged]
+        column = as_column([one.tolist() for one in series])
+        expected = small_mug().fit_transform(series)
+        assert_close(small_mug().fit_transform(column), expected)
+
+    @pytest.mark.parametrize("as_column", [pl.Series, pa.array, pd.Series])
+    @pytest.mark.parametrize("lengths", ["equal", "unequal"])
+    def test_a_column_of_lists_of_channels(self, panel, ragged, as_column, lengths):
+        series = list(panel) if lengths == "equal" else ragged
         column = as_column([one.tolist() for one in series])
         expected = small_mug().fit_transform(series)
         assert_close(small_mug().fit_transform(column), expected)
@@ -443,6 +452,18 @@ REFUSED = {
     ),
     "one series of pandas": (pd.Series([1.0, 2.0]), ValueError, "Expected 2D array"),
     "empty column": (pd.Series([], dtype=object), ValueError, "X holds no series"),
+    "empty column of polars": (pl.Series([]), ValueError, "X holds no series"),
+    "dates of a time zone among series": (
+        [np.zeros(2), pd.Series(pd.to_datetime(["2026-01-01"] * 2, utc=True))],
+        ValueError,
+        "series 1 of X holds dates or durations",
+    ),
+    "frame of polars with a column of series": (
+        pl.DataFrame({"age": [1.0, 2.0], "series": [[1.0], [2.0, 3.0]]}),
+        ValueError,
+        "a series in each cell",
+    ),
+    "sparse, of one dimension": (csr_array(np.ones(3)), TypeError, "[Ss]parse"),
     "frame of polars with a date": (
         pl.DataFrame({"a": [1.0, 2.0], "day": [date(2026, 1, 1), date(2026, 1, 2)]}),
         ValueError,
@@ -528,3 +549,24 @@ class TestCallersData:
         mug.transform(panel)
         mug.transform_granularities(list(panel))
         assert_array_equal(panel, before)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        ([np.zeros(3), np.zeros(2)], True),
+        ((np.zeros((2, 3)),), True),
+        ([[1, 2], [3]], True),
+        ([[1, 2, 3], np.zeros(2)], True),
+        ([[1, 2], np.zeros(2)], True),
+        ([[1, 2], 3], True),  # refused with the position of the 3
+        (pd.Series([[1, 2], [3, 4]]), True),
+        (pd.Series([1, 2], dtype=object), False),
+        ([[1, 2], [3, 4]], False),
+        ([np.float64(1), np.float64(2)], False),
+        (np.zeros((2, 2)), False),
+        ([], False),
+    ],
+)
+def test_what_a_list_of_series_is(X, expected):
+    assert is_list_of_series(X) is expected

@@ -80,7 +80,7 @@ def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
         ),
         (
             ["--dataset", "UnitTest", "--output", "taken"],
-            "training_loss.png is a folder",
+            r"training_loss\.png in --output is a folder",
         ),
         (["--dataset", "one.npz"], "all training series of one are of one class"),
         (["--dataset", "real.npz"], "label type: continuous"),

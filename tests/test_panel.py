@@ -1,7 +1,6 @@
 """The panel: lengths, statistics, batches."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mug_sklearn._panel
-from mug_sklearn._input_forms import is_list_of_series
 from mug_sklearn._panel import STANDARDISED_LIMIT, Panel
 
 CPU = torch.device("cpu")
@@ -91,24 +89,3 @@ def test_far_values_are_clipped():
     panel = Panel(np.array([[[1e300, -1e300]]]))
     batch = panel.batch(np.array([0]), np.zeros(1), np.ones(1), CPU)
     assert batch.values.tolist() == [[[STANDARDISED_LIMIT, -STANDARDISED_LIMIT]]]
-
-
-@pytest.mark.parametrize(
-    ("X", "expected"),
-    [
-        ([np.zeros(3), np.zeros(2)], True),
-        ((np.zeros((2, 3)),), True),
-        ([[1, 2], [3]], True),
-        ([[1, 2, 3], np.zeros(2)], True),
-        ([[1, 2], np.zeros(2)], True),
-        ([[1, 2], 3], True),  # refused with the position of the 3
-        (pd.Series([[1, 2], [3, 4]]), True),
-        (pd.Series([1, 2], dtype=object), False),
-        ([[1, 2], [3, 4]], False),
-        ([np.float64(1), np.float64(2)], False),
-        (np.zeros((2, 2)), False),
-        ([], False),
-    ],
-)
-def test_what_a_list_of_series_is(X, expected):
-    assert is_list_of_series(X) is expected

@@ -16,7 +16,7 @@ from .report_text import (
 )
 
 # Papers print three decimals; finer differences would be wins by rounding.
-PRINTED_DECIMALS = 3
+_PRINTED_DECIMALS = 3
 
 
 def published_table(
@@ -24,7 +24,7 @@ def published_table(
 ) -> pd.DataFrame:
     """The reference and its usual peers, on the file's data sets that were run."""
     own = table.loc[table.index.isin(published["dataset"]), [reference]]
-    return join_published(own, published).round(PRINTED_DECIMALS)
+    return join_published(own, published).round(_PRINTED_DECIMALS)
 
 
 def published_lines(
@@ -35,8 +35,8 @@ def published_lines(
     lines = [f"### {reference} and published accuracies: {name}"]
     lines.append(
         f"Of the file's {published['dataset'].nunique()} data sets {len(joined)} were "
-        f"run. Compared after rounding to {PRINTED_DECIMALS} decimals, as papers print "
-        "them."
+        f"run. Compared after rounding to {_PRINTED_DECIMALS} decimals, as papers "
+        "print them."
     )
     if joined.empty:
         return [*lines, "There is nothing to compare."]
@@ -63,7 +63,7 @@ def source_lines(
     lines = [f"### {name}", table]
     figures = published.groupby(["dataset", "method"], sort=False)["accuracy"]
     rounded = figures.agg(
-        lambda values: list(dict.fromkeys(values.round(PRINTED_DECIMALS)))
+        lambda values: list(dict.fromkeys(values.round(_PRINTED_DECIMALS)))
     )
     disagreeing = [
         f"{method} on {dataset} ({', '.join(number(value) for value in values)})"
@@ -93,7 +93,7 @@ def _other_methods(
     if not others or len(others) == published["method"].nunique():
         return []
     joined = join_published(table[[reference]], published, others).round(
-        PRINTED_DECIMALS
+        _PRINTED_DECIMALS
     )
     rows = []
     for column in joined.columns[1:]:

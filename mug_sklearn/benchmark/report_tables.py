@@ -13,8 +13,8 @@ from scipy.stats import wilcoxon
 
 from .report_reading import OWN, listed
 
-# The usual peers of unsupervised representations. A file may hold dozens of methods,
-# and ranks need data sets that every method has: for all of them, hardly any.
+# The usual peers of unsupervised representations. A file may hold dozens of methods;
+# ranks among all of them would leave hardly a data set that every one has.
 DEFAULT_PUBLISHED = (
     "TS2Vec",
     "T-Loss",

@@ -374,9 +374,7 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
             )
         if b"\n" not in content:
             path.write_text(header + "\n", encoding="utf-8")
-        elif not content.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
+        _cut_torn_line(path)
         results = read_csv(path, RESULT_COLUMNS, ["accuracy"])
     succeeded = (results["error"] == "") & results["accuracy"].notna()
     return set(results.loc[succeeded, KEY].itertuples(index=False, name=None))
@@ -389,10 +387,20 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows(rows)
     # Messages may name files whose names are not valid text.
     content = buffer.getvalue().encode("utf-8", errors="backslashreplace")
-    with _lock(path), path.open("ab") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with _lock(path):
+        # Another run that shares the file may have died while writing.
+        _cut_torn_line(path)
+        with path.open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Take off a last line that was cut off while being written."""
+    with path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _lock(path: Path) -> FileLock:

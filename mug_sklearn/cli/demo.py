@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"--output is no folder, {str(args.output)!r}.")
     args.output.mkdir(parents=True, exist_ok=True)
     for name in _PICTURES:
-        check_replaceable(args.output / name, name, {})
+        check_replaceable(args.output / name, f"{name} in --output", {})
     _demo(data, args.dataset, args.output, args.random_state, args.max_epochs)
 
 

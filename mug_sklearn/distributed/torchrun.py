@@ -23,7 +23,7 @@ import torch.distributed.nn.functional
 from .. import MUGTransformer
 from .._files import check_replaceable
 from .._series_files import SERIES_FORMATS, check_series_path, read_series_file
-from ..pretraining.processes import Processes, ProcessGroup
+from ..pretraining.processes import GroupProcesses, Processes
 
 EXAMPLES = """\
 examples:
@@ -40,7 +40,7 @@ class _SharedMUG(MUGTransformer):
 
     def _processes(self) -> Processes:
         together = torch.distributed.is_initialized()
-        return ProcessGroup() if together else Processes()
+        return GroupProcesses() if together else Processes()
 
 
 # Messages name the class that users know.

@@ -18,6 +18,7 @@ from .layers import (
     FeedForward,
     MaskedBatchNorm,
     TokenLinear,
+    Tokens,
     observed_patches,
     patches,
     require_one_token,
@@ -91,7 +92,7 @@ class FineEncoder(nn.Module):
 
     def forward(
         self, values: Tensor, observed: Tensor, hidden: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Tokens:
         """Encode a batch.
 
         Parameters
@@ -103,9 +104,8 @@ class FineEncoder(nn.Module):
 
         Returns
         -------
-        tokens : Tensor of shape (n, F, d)
-        mask : bool Tensor of shape (n, F)
-            True where a token covers an observed value.
+        Tokens
+            The mask is True where a token covers an observed value.
         """
         mask = require_one_token(observed_patches(observed, self.patch_length))
         visible = observed if hidden is None else observed & ~hidden
@@ -117,7 +117,7 @@ class FineEncoder(nn.Module):
         tokens = tokens + self.position[place.clamp(max=len(self.position) - 1)]
         for layer in self.layers:
             tokens = layer(tokens, mask)
-        return tokens, mask
+        return Tokens(tokens, mask)
 
     def reconstruct(self, tokens: Tensor, n_timepoints: int) -> Tensor:
         """Predict the values from the tokens: (n, F, d) -> (n, C, T)."""

@@ -7,7 +7,14 @@ Each has the paper's ablation beside it, with the same signature: `MaxFusion` fo
 import torch
 from torch import Tensor, nn
 
-from .layers import Attention, FeedForward, TokenLinear, masked_max, masked_mean
+from .layers import (
+    Attention,
+    FeedForward,
+    TokenLinear,
+    Tokens,
+    masked_max,
+    masked_mean,
+)
 
 
 class AttentionFusion(nn.Module):
@@ -18,9 +25,9 @@ class AttentionFusion(nn.Module):
         self.attention = Attention(d_model, n_heads)
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, fine: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, fine: Tensor, mask: Tensor) -> Tokens:
         # (n, F, d), (n, F) -> (n, F, d), (n, F)
-        return self.norm(fine + self.attention(fine, fine, mask)), mask
+        return Tokens(self.norm(fine + self.attention(fine, fine, mask)), mask)
 
 
 class MaxFusion(nn.Module):
@@ -30,10 +37,10 @@ class MaxFusion(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, fine: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, fine: Tensor, mask: Tensor) -> Tokens:
         # (n, F, d), (n, F) -> (n, 1, d), (n, 1)
         fused = self.norm(masked_max(fine, mask)).unsqueeze(1)
-        return fused, torch.ones_like(mask[:, :1])
+        return Tokens(fused, torch.ones_like(mask[:, :1]))
 
 
 class CrossGranularityTransformer(nn.Module):

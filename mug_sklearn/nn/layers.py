@@ -6,7 +6,7 @@ counts.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,19 @@ def drawn_by(generator: torch.Generator) -> dict[str, Any]:
     """Settings of a draw that torch's default device and precision do not affect."""
     device = generator.device
     return {"generator": generator, "device": device, "dtype": torch.float32}
+
+
+class Tokens(NamedTuple):
+    """Token-level representation of a batch at one granularity.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (n, F, d)
+    mask : bool Tensor of shape (n, F)
+    """
+
+    tokens: Tensor
+    mask: Tensor
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from .fusion import (
     CrossGranularityTransformer,
     MaxFusion,
 )
-from .layers import MaskedBatchNorm, masked_max, masked_mean
+from .layers import MaskedBatchNorm, Tokens, masked_max, masked_mean
 
 INITIAL_SLOPE = 5.0  # of the retrieval's scores, which are correlations
 
@@ -85,19 +85,6 @@ class MUGConfig:
         """Number of discovered shapelets of each segment length, shared out evenly."""
         share, rest = divmod(self.n_shapelets, len(self.segment_scales))
         return [share + (i < rest) for i in range(len(self.segment_scales))]
-
-
-class Tokens(NamedTuple):
-    """Token-level representation of a batch at one granularity.
-
-    Attributes
-    ----------
-    values : Tensor of shape (n, F, d)
-    mask : bool Tensor of shape (n, F)
-    """
-
-    values: Tensor
-    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -213,15 +200,15 @@ class MUGNetwork(nn.Module):
         # 1. Fine-grained encoder, TST
         fine = None
         if self.config.has_fine:
-            fine = Tokens(*self.fine(values, observed, hidden))
+            fine = self.fine(values, observed, hidden)
         # 2. Coarse-grained encoder, ShapeNet
         coarse = self.coarse(values, observed) if self.config.has_coarse else None
         if fine is None or coarse is None:
             return Granularities(fine, coarse)
         # 3. Fine-grained fusion
-        fused = Tokens(*self.fine_fusion(*fine))
+        fused = self.fine_fusion(*fine)
         # 4. Cross-granularity transformer: Query = fused, Key = Value = coarse
-        multi = self.fusion(fused.values, coarse.tokens, coarse.mask)
+        multi = self.fusion(fused.tokens, coarse.tokens, coarse.mask)
         return Granularities(fine, coarse, fused, Tokens(multi, fused.mask))
 
     def pooled_blocks(

@@ -99,7 +99,7 @@ class CrossAttentionDisplay:
             tokens = network(values, observed)
             coarse = tokens.coarse
             weights = network.fusion.attention.weights(
-                tokens.fused.values, coarse.tokens, coarse.mask
+                tokens.fused.tokens, coarse.tokens, coarse.mask
             )
             counts = tokens.fused.mask[0], coarse.mask[0]
             return tuple(x.cpu().numpy() for x in (weights[0], *counts, coarse.spans))

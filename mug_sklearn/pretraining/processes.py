@@ -48,7 +48,7 @@ class Processes:
         """Add up the gradients of all processes, in place."""
 
 
-class ProcessGroup(Processes):
+class GroupProcesses(Processes):
     """The processes of torch's default process group, which must be set up."""
 
     def __init__(self) -> None:

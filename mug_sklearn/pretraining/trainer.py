@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..nn.coarse import Segments
-from ..nn.layers import MaskedBatchNorm, masked_mean
-from ..nn.network import MUGNetwork, Tokens
+from ..nn.layers import MaskedBatchNorm, Tokens, masked_mean
+from ..nn.network import MUGNetwork
 from .adamw import AdamW
 from .objectives import (
     RETRIEVAL_LOSSES,
@@ -271,7 +271,7 @@ class Trainer:
             tokens = self._forward(values, observed, hidden)
             if tokens.fine is not None:
                 predicted = self.network.fine.reconstruct(
-                    tokens.fine.values, values.shape[-1]
+                    tokens.fine.tokens, values.shape[-1]
                 )
 
         def complete(part: Tensor) -> Tensor:

@@ -296,6 +296,18 @@ def test_another_file_is_left_alone(datasets, tmp_path, content, message):
     assert output.read_text() == content
 
 
+def test_a_line_that_another_run_left_torn_spoils_none(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+
+    def tearing(seed):
+        with output.open("a") as file:
+            file.write("A,0,other,0,svc,0.")
+        return small(seed)
+
+    run({"A": datasets["A"]}, output, {"small": Method(tearing)}, seeds=1)
+    assert load_results(output)["method"].tolist() == ["small"]
+
+
 def test_a_row_without_an_outcome_is_run_again(datasets, tmp_path):
     output = tmp_path / "r.csv"
     row = ["A", "0", "small", "0", "svc", *[""] * (len(RESULT_COLUMNS) - 5)]

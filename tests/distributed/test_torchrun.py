@@ -88,7 +88,7 @@ def test_every_loss_and_granularity(series, path):
         import torch.distributed.nn.functional
         from mug_sklearn import MUGTransformer
         from mug_sklearn._settings import training_plan
-        from mug_sklearn.pretraining.processes import ProcessGroup, Processes
+        from mug_sklearn.pretraining.processes import GroupProcesses, Processes
         from mug_sklearn.pretraining.trainer import Trainer
 
         torch.distributed.init_process_group("gloo")
@@ -104,13 +104,13 @@ def test_every_loss_and_granularity(series, path):
         outcome = []
         for parameters in json.loads(sys.argv[2]):
             runs = []
-            for ranks in (Processes(), ProcessGroup()):
+            for processes in (Processes(), GroupProcesses()):
                 mug = MUGTransformer(**parameters | {"max_epochs": 0})
                 mug.fit(panel.numpy()).set_params(max_epochs=4, batch_size=7)
                 cpu = torch.device("cpu")
                 plan = training_plan(mug, len(panel), 0, cpu)
                 network = mug.network_.double()
-                trainer = Trainer(network, read_batch, plan, cpu, ranks)
+                trainer = Trainer(network, read_batch, plan, cpu, processes)
                 losses = [terms["loss"] for terms in trainer.run()]
                 runs.append((losses, [p.sum().item() for p in network.parameters()]))
             outcome.append(runs)
@@ -272,12 +272,12 @@ def test_an_error_in_one_process_ends_all_with_its_message(
 
 
 def test_more_processes_than_series_in_a_batch_is_an_error():
-    ranks = Processes()
-    ranks.size = 3
+    processes = Processes()
+    processes.size = 3
     mug = MUGTransformer(**SETTINGS | {"batch_size": 2})
     plan = training_plan(mug, 10, 0, torch.device("cpu"))
     with pytest.raises(ValueError, match="cannot be shared by 3 processes"):
-        Trainer(torch.nn.Identity(), None, plan, torch.device("cpu"), ranks)
+        Trainer(torch.nn.Identity(), None, plan, torch.device("cpu"), processes)
 
 
 def test_series_of_another_format_are_refused(tmp_path, capsys):

@@ -245,7 +245,7 @@ def test_each_view_is_asked_for_the_other(views, name):
     trainer = make_double_trainer(loss=name)
     tokens = trainer.network(views.values, views.observed, views.hidden)
     seen = seen_patches(views.observed)
-    fused, multi = tokens.fused.values, tokens.multi.values
+    fused, multi = tokens.fused.tokens, tokens.multi.tokens
     query = torch.stack([fused[i, seen[i]].mean(dim=0) for i in range(8)])
     key = torch.stack([multi[i, seen[i]].mean(dim=0) for i in range(8)])
     slope, offset = torch.tensor(0.7).double().exp(), torch.tensor(-0.4).double()
@@ -272,7 +272,7 @@ def test_masked_values_are_predicted_without_the_answers(views):
     network = trainer.network
     without = torch.where(views.hidden, 100.0, views.values)
     tokens = network(without, views.observed, views.hidden).fine
-    predicted = network.fine.reconstruct(tokens.values, 20)
+    predicted = network.fine.reconstruct(tokens.tokens, 20)
     errors = [
         (predicted[place] - views.values[place]).item() ** 2
         for place in map(tuple, views.hidden.nonzero().tolist())
