@@ -16,7 +16,7 @@ from .report_text import (
 )
 
 # Papers print three decimals; finer differences would be wins by rounding.
-_PRINTED_DECIMALS = 3
+_DECIMALS = 3
 
 
 def published_table(
@@ -24,7 +24,7 @@ def published_table(
 ) -> pd.DataFrame:
     """The reference and its usual peers, on the file's data sets that were run."""
     own = table.loc[table.index.isin(published["dataset"]), [reference]]
-    return join_published(own, published).round(_PRINTED_DECIMALS)
+    return join_published(own, published).round(_DECIMALS)
 
 
 def published_lines(
@@ -35,8 +35,7 @@ def published_lines(
     lines = [f"### {reference} and published accuracies: {name}"]
     lines.append(
         f"Of the file's {published['dataset'].nunique()} data sets {len(joined)} were "
-        f"run. Compared after rounding to {_PRINTED_DECIMALS} decimals, as papers "
-        "print them."
+        f"run. Compared after rounding to {_DECIMALS} decimals, as papers print them."
     )
     if joined.empty:
         return [*lines, "There is nothing to compare."]
@@ -62,9 +61,7 @@ def source_lines(
     table = markdown_table(["source", "methods"], rows, numeric=False)
     lines = [f"### {name}", table]
     figures = published.groupby(["dataset", "method"], sort=False)["accuracy"]
-    rounded = figures.agg(
-        lambda values: list(dict.fromkeys(values.round(_PRINTED_DECIMALS)))
-    )
+    rounded = figures.agg(lambda values: list(dict.fromkeys(values.round(_DECIMALS))))
     disagreeing = [
         f"{method} on {dataset} ({', '.join(number(value) for value in values)})"
         for (dataset, method), values in rounded.items()
@@ -92,9 +89,7 @@ def _other_methods(
     ]
     if not others or len(others) == published["method"].nunique():
         return []
-    joined = join_published(table[[reference]], published, others).round(
-        _PRINTED_DECIMALS
-    )
+    joined = join_published(table[[reference]], published, others).round(_DECIMALS)
     rows = []
     for column in joined.columns[1:]:
         pair = joined[[reference, column]].dropna()
