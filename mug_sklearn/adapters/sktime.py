@@ -48,8 +48,8 @@ class PanelTransformerAdapter(BaseTransformer):
     Parameters
     ----------
     transformer : scikit-learn transformer
-        Turns a panel into one vector per series, without labels. It is cloned before it
-        is fitted.
+        Turns a panel into one vector per series. It is cloned, and the clone fitted
+        with ``y=None``.
 
     Attributes
     ----------
