@@ -192,7 +192,8 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
     Raises
     ------
     ValueError
-        If a tensor has no form in numpy; the message calls it by `name`.
+        If a tensor has no form in numpy, or a column holds dates; the message calls it
+        by `name`.
     """
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
@@ -202,8 +203,10 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X, name)
     becomes_array = hasattr(X, "__array__") and not isinstance(X, np.ndarray)
-    has_rows_only = len(getattr(X, "shape", (0,))) == 1
-    return np.asarray(X) if becomes_array and has_rows_only else X
+    if becomes_array and len(getattr(X, "shape", (0,))) == 1:
+        refuse_dates(X, name)  # those of a time zone become objects
+        return np.asarray(X)
+    return X
 
 
 def _array_of_tensor(X: Tensor, name: str) -> np.ndarray:
@@ -318,7 +321,6 @@ def one_series(X: Any, name: str) -> np.ndarray:
             f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
             "take the panels of sktime and aeon."
         )
-    refuse_dates(X, name)
     series = as_plain_array(X, name)
     if isinstance(series, np.ndarray) and is_list_of_series(series):
         series = list(series)  # of channels

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -374,7 +374,8 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
             )
         if b"\n" not in content:
             path.write_text(header + "\n", encoding="utf-8")
-        _cut_torn_line(path)
+        with path.open("r+b") as file:
+            _cut_torn_line(file)
         results = read_csv(path, RESULT_COLUMNS, ["accuracy"])
     succeeded = (results["error"] == "") & results["accuracy"].notna()
     return set(results.loc[succeeded, KEY].itertuples(index=False, name=None))
@@ -387,20 +388,20 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows(rows)
     # Messages may name files whose names are not valid text.
     content = buffer.getvalue().encode("utf-8", errors="backslashreplace")
-    with _lock(path):
+    with _lock(path), path.open("a+b") as file:
         # Another run that shares the file may have died while writing.
-        _cut_torn_line(path)
-        with path.open("ab") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _cut_torn_line(file)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _cut_torn_line(path: Path) -> None:
+def _cut_torn_line(file: BinaryIO) -> None:
     """Take off a last line that was cut off while being written."""
-    with path.open("r+b") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
+    file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+    if file.read(1) not in (b"", b"\n"):
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _lock(path: Path) -> FileLock:
