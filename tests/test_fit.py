@@ -339,7 +339,7 @@ class TestTraining:
     @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
     def test_the_loss_falls(self, panel, granularity):
         mug = small_mug(granularity=granularity, max_epochs=60, early_stopping=False)
-        curve = mug.set_params(learning_rate=1e-2).fit(panel).loss_curve_
+        curve = mug.fit(panel).loss_curve_
         assert np.mean(curve[-10:]) < np.mean(curve[:10])
 
     @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
