@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mug_sklearn.pretraining.objectives import RANK_REGULARIZATION
+from mug_sklearn.pretraining.objectives import RANK_SMOOTHING
 from mug_sklearn.pretraining.ranking import soft_rank
 
 
@@ -14,7 +14,7 @@ def pairwise_rank(values, temperature=1.0):
 
 
 def exact_rank(values):
-    return soft_rank(values, RANK_REGULARIZATION)
+    return soft_rank(values, RANK_SMOOTHING / values.shape[1])
 
 
 VERSIONS = {"exact": exact_rank, "pairwise": pairwise_rank}

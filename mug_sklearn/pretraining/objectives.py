@@ -21,7 +21,7 @@ from .ranking import segment_means, spearman_correlation
 
 INFONCE_TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.5
-RANK_REGULARIZATION = 0.1
+RANK_SMOOTHING = 3.2
 
 
 def spearman_bce_loss(
@@ -45,7 +45,7 @@ def spearman_bce_loss(
     Tensor, scalar
         Weighted mean of the cross-entropy; log(2) for an uninformed model.
     """
-    scores = spearman_correlation(queries, keys, RANK_REGULARIZATION)
+    scores = spearman_correlation(queries, keys, RANK_SMOOTHING)
     own = torch.eye(len(queries), dtype=queries.dtype, device=queries.device)
     weight = torch.where(own.bool(), max(len(queries) - 1, 1), 1).to(queries.dtype)
     entropy = F.binary_cross_entropy_with_logits(

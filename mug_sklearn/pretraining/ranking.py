@@ -20,7 +20,7 @@ def _pool_adjacent_violators(targets: np.ndarray) -> np.ndarray:
 
     All rows go through one call: shifting row r below everything in row r - 1 keeps
     the pooled blocks inside their rows, and only the blocks are taken from the
-    result, so the shift costs no precision in the values.
+    result. The shift costs no precision as long as no row is far wider than another.
 
     Returns the sizes of the blocks, in order over all rows.
     """
@@ -106,18 +106,18 @@ def standardise_rows(values: Tensor) -> Tensor:
     return F.layer_norm(values, values.shape[1:], eps=1e-12)
 
 
-def spearman_correlation(
-    queries: Tensor, keys: Tensor, regularization: float
-) -> Tensor:
+def spearman_correlation(queries: Tensor, keys: Tensor, smoothing: float) -> Tensor:
     """Differentiable Spearman correlation of every query with every key.
 
     Parameters
     ----------
     queries : Tensor of shape (n_queries, d)
     keys : Tensor of shape (n_keys, d)
-    regularization : float
-        Smoothing of the ranks relative to the spread of a row: rows are standardised
-        before they are ranked, so the scale of the network's output has no effect.
+    smoothing : float
+        Smoothing of the ranks, > 0. Rows are standardised before they are ranked, and
+        their entries lie the closer the more there are: `soft_rank` is given
+        ``smoothing / d``, so that neither the scale nor the width of the network's
+        output has an effect.
 
     Returns
     -------
@@ -128,16 +128,17 @@ def spearman_correlation(
     -----
     Spearman's correlation is Pearson's of the ranks. From the paper: the correlation
     as retrieval score. Ours: exact soft ranks, and the standardisation before them.
+    Two entries are always correlated by 1 or -1, which has no gradient.
 
     Examples
     --------
     >>> import torch
     >>> query = torch.tensor([[0.1, 0.2, 0.3]])
     >>> key = torch.tensor([[1.0, 5.0, 9.0], [9.0, 5.0, 1.0]])
-    >>> spearman_correlation(query, key, regularization=0.01).round(decimals=3)
+    >>> spearman_correlation(query, key, smoothing=0.03).round(decimals=3)
     tensor([[ 1., -1.]])
     """
     rows = standardise_rows(torch.cat((queries, keys)))
-    ranked = standardise_rows(soft_rank(rows, regularization))
+    ranked = standardise_rows(soft_rank(rows, smoothing / queries.shape[1]))
     ranked_queries, ranked_keys = ranked.split((len(queries), len(keys)))
     return ranked_queries @ ranked_keys.T / queries.shape[1]

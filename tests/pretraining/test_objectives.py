@@ -8,7 +8,7 @@ import torch
 
 from mug_sklearn.pretraining.objectives import (
     INFONCE_TEMPERATURE,
-    RANK_REGULARIZATION,
+    RANK_SMOOTHING,
     TRIPLET_MARGIN,
     ClusterTriplet,
     cluster_triplet_loss,
@@ -36,7 +36,7 @@ def cosine(a, b):
 
 def test_spearman_bce(pair):
     queries, keys = pair
-    scores = spearman_correlation(queries, keys, RANK_REGULARIZATION).numpy()
+    scores = spearman_correlation(queries, keys, RANK_SMOOTHING).numpy()
     n, total, weights = 5, 0.0, 0.0
     for i in range(n):
         for j in range(n):

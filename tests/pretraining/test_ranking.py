@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mug_sklearn.pretraining.objectives import RANK_SMOOTHING
 from mug_sklearn.pretraining.ranking import soft_rank, spearman_correlation
 
 rows = hnp.arrays(
@@ -101,12 +102,26 @@ def test_spearman_with_little_regularization_is_scipys():
     np.testing.assert_allclose(actual.numpy(), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("width", [16, 32, 128, 512])
+def test_the_smoothing_of_training_leaves_ranks_at_every_width(width):
+    rng = np.random.default_rng(width)
+    queries, keys = rng.normal(size=(8, width)), rng.normal(size=(8, width))
+    # An entry far from the others counts for more in Pearson's correlation.
+    queries[:, 0] = keys[:, 0] = 3.0
+    actual = spearman_correlation(
+        torch.from_numpy(queries), torch.from_numpy(keys), RANK_SMOOTHING
+    ).numpy()
+    expected = scipy.stats.spearmanr(queries, keys, axis=1).statistic[:8, 8:]
+    pearson = np.corrcoef(queries, keys)[:8, 8:]
+    assert np.abs(actual - expected).mean() < 0.5 * np.abs(pearson - expected).mean()
+
+
 def test_spearman_gradient():
     generator = torch.Generator().manual_seed(2)
     queries = torch.randn(3, 6, generator=generator).double().requires_grad_()
     keys = torch.randn(4, 6, generator=generator).double().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda q, k: spearman_correlation(q, k, 0.3), (queries, keys)
+        lambda q, k: spearman_correlation(q, k, 2.0), (queries, keys)
     )
 
 

@@ -248,7 +248,8 @@ def test_each_view_is_asked_for_the_other(views, name):
     fused, multi = tokens.fused.tokens, tokens.multi.tokens
     query = torch.stack([fused[i, seen[i]].mean(dim=0) for i in range(8)])
     key = torch.stack([multi[i, seen[i]].mean(dim=0) for i in range(8)])
-    slope, offset = torch.tensor(0.7).double().exp(), torch.tensor(-0.4).double()
+    slope, offset = torch.tensor([0.7, -0.4], dtype=torch.float64)
+    slope = slope.exp()
     forth = RETRIEVAL_LOSSES[name](query[:4], key[4:], slope, offset)
     back = RETRIEVAL_LOSSES[name](query[4:], key[:4], slope, offset)
     actual = loss_terms(trainer, views)["retrieval"]
