@@ -776,13 +776,14 @@ class MUGTransformer(
         else:
             for of_a_stream in ("_reservoir", "_moments"):
                 self.__dict__.pop(of_a_stream, None)
+        n_series = len(panel.with_values)
         course = Course(
             panel=panel,
             typical=typical,
             location=self.location_,
             scale=self.scale_,
             config=config,
-            plan=training_plan(self, panel.n_series, seed, device, one_pass=goes_on),
+            plan=training_plan(self, n_series, seed, device, one_pass=goes_on),
             device=device,
             processes=self._processes(),
             weights=self.network_.state_dict() if continued else None,

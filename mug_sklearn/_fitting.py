@@ -41,7 +41,7 @@ class Course:
     Attributes
     ----------
     panel : Panel
-        The training series.
+        The training series, of which those with an observed value are trained on.
     typical : Panel
         Series that shapelets and readout are fitted on: the same, or a sample of a
         stream.
@@ -144,8 +144,8 @@ class Course:
         """
         panel = self.typical
         rng = RandomStream.READOUT.generator(self.plan.seed)
-        size = min(READOUT_SERIES, panel.n_series)
-        chosen = np.sort(rng.choice(panel.n_series, size, replace=False))
+        size = min(READOUT_SERIES, len(panel.with_values))
+        chosen = np.sort(rng.choice(panel.with_values, size, replace=False))
         names = ["multi"] if readout == "cross" else None
         pooled = partial(inference.network.pooled_blocks, names=names)
         gathered: dict[str, list[Tensor]] = {}
@@ -193,6 +193,7 @@ class Course:
     def _read_batch(
         self, rows: np.ndarray, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
+        rows = self.panel.with_values[rows]
         batch = self.panel.batch(rows, self.location, self.scale, device)
         return batch.values, batch.observed, batch.lengths
 
@@ -200,8 +201,8 @@ class Course:
         """At most `n_series` typical series, drawn at random, as tensors."""
         panel = self.typical
         affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
-        size = min(n_series, panel.n_series, max(1, affordable))
-        rows = np.sort(rng.choice(panel.n_series, size, replace=False))
+        size = min(n_series, len(panel.with_values), max(1, affordable))
+        rows = np.sort(rng.choice(panel.with_values, size, replace=False))
         place = double_precision_device(self.device)
         batch = panel.batch(rows, self.location, self.scale, place)
         return batch.values.to(self.device), batch.observed.to(self.device)

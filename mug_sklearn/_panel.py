@@ -188,6 +188,12 @@ class Panel:
         """
         return self.lengths == 0, ~self._channels_seen
 
+    @cached_property
+    def with_values(self) -> np.ndarray:
+        """Row numbers of the series with an observed value; of all, if none has one."""
+        rows = np.flatnonzero(self.lengths)
+        return rows if len(rows) else np.arange(self.n_series)
+
     def batch(
         self,
         indices: np.ndarray,

@@ -166,15 +166,20 @@ def training_plan(
 ) -> TrainingPlan:
     """How long to train on `n_series` series, and with which settings.
 
-    With `one_pass`, ``max_epochs="auto"`` means one pass over them.
+    With `one_pass`, ``max_epochs="auto"`` means one pass over them, in batches of equal
+    size that leave out as few series as possible: no later epoch makes up for them.
     """
     batch_size = settings.batch_size
     if isinstance(batch_size, str):
         batch_size = AUTO_BATCH_SIZE
+    batch_size = min(int(batch_size), n_series)
+    if one_pass and batch_size > 1:
+        n_batches = -(-n_series // batch_size)
+        batch_size = max(2, n_series // n_batches)
     plan = TrainingPlan(
         n_series=n_series,
         n_steps=0,
-        batch_size=min(int(batch_size), n_series),
+        batch_size=batch_size,
         learning_rate=float(settings.learning_rate),
         loss=settings.loss,
         token_retrieval_weight=float(settings.token_retrieval_weight),

@@ -312,6 +312,15 @@ class TestDegenerate:
         with pytest.warns(UserWarning, match="series of X"):
             assert_close(mug.transform(panel[4:5]), embedding[4:5])
 
+    def test_series_without_values_are_not_trained_on(self, panel):
+        empty = np.full((5, *panel.shape[1:]), np.nan)
+        mug, same = small_mug(max_epochs=3), small_mug(max_epochs=3)
+        joined = np.concatenate((empty[:3], panel, empty[3:]))
+        with pytest.warns(UserWarning, match="5 of 17 series of X hold no observed"):
+            mug.fit(joined)
+        assert mug.history_ == same.fit(panel).history_
+        assert_close(mug.transform(panel), same.transform(panel))
+
     def test_warnings_name_the_callers_line(self, panel):
         panel[4] = np.nan
         mug = small_mug().fit(panel)

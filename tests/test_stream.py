@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mug_sklearn._panel import Panel
 from mug_sklearn._reservoir import Reservoir
+from mug_sklearn._settings import training_plan
 
 from .conftest import small_mug
 
@@ -37,11 +38,20 @@ def test_further_calls_go_on():
     location = mug.location_.copy()
     mug.partial_fit(second).partial_fit(third)
     assert mug.n_series_seen_ == 30
-    # One pass over each: a batch of eight of ten series.
-    assert sum(epoch["n_steps"] for epoch in mug.history_) == n_first + 2
+    # One pass over each: two batches of five series.
+    assert sum(epoch["n_steps"] for epoch in mug.history_) == n_first + 4
     assert mug.n_iter_ == len(mug.history_) == mug.history_[-1]["epoch"]
     assert not (mug.network_.fine.embed.weight == weights).all()
     assert_array_equal(mug.location_, location)
+
+
+@given(st.integers(1, 300), st.integers(1, 70))
+def test_a_pass_leaves_out_fewer_series_than_it_has_batches(n_series, batch_size):
+    mug = small_mug(max_epochs="auto", batch_size=batch_size)
+    plan = training_plan(mug, n_series, 0, torch.device("cpu"), one_pass=True)
+    assert plan.n_steps == plan.steps_per_epoch
+    assert plan.batch_size <= batch_size
+    assert 0 <= n_series - plan.n_steps * plan.batch_size < max(plan.n_steps, 2)
 
 
 def test_the_readout_is_fitted_on_the_whole_stream():

@@ -209,8 +209,8 @@ class CoarseEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
-        cut = patches((values, observed.to(values.dtype)), self.patch_length)
-        features = self.encoder(cut)
+        seen = observed.to(values.dtype)
+        features = self.encoder(patches((values * seen, seen), self.patch_length))
         feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)
@@ -266,8 +266,9 @@ class ShapeletTransform(nn.Module):
         The distance at a position is the mean squared difference over the points
         observed in both. A position counts if these are at least half of the shapelet's
         observed points; if there is no such position, the ones with the most points do.
-        At all others the distance is infinite. No root is taken: it would blow up the
-        rounding error of a perfect match.
+        At all others the distance is infinite. From a series with which it shares no
+        point, a shapelet is as far as from one that stays at its channels' means. No
+        root is taken: it would blow up the rounding error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
         weight = present.to(pooled.dtype)
@@ -289,7 +290,12 @@ class ShapeletTransform(nn.Module):
         half = gaps.sum(dim=(1, 2))[:, None] / 2
         fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
         penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
-        return square / common.clamp(min=1) + penalty
+        from_means = shapelet.square().sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(
+            min=1
+        )
+        # Where nothing is shared, `square` is 0.
+        square = torch.where(common > 0, square / common, from_means[:, None])
+        return square + penalty
 
     def _windows(self, series: Tensor) -> Tensor:
         """Every window that starts inside, (n, C, points) -> (n, C * width, aligned).

@@ -23,6 +23,9 @@ BLOCK_WEIGHTS = {
 }
 SCALE_SHRINKAGE = 0.3
 WHITENING = 0.1
+# A block that varies by less than this share of its values is constant: they come in
+# single precision.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class BlockScaling:
     ----------
     location, scale : float64 Tensor of shape (width,)
     typical_square : float
-        Mean squared length of the standardised training series.
+        Mean squared length of the standardised training series; 1 if the block is the
+        same for all of them.
     weight : float
     """
 
@@ -140,8 +144,9 @@ def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
     deviation = values.std(dim=0, correction=0)
     # Deviations of few series are noisy: pull them towards the block's typical one.
     typical = deviation.square().mean().sqrt()
-    shrunk = deviation + SCALE_SHRINKAGE * typical
-    scale = torch.where(shrunk > 1e-9, shrunk, 1.0)
+    if typical <= ROUNDING * values.square().mean().sqrt():
+        return BlockScaling(location, torch.ones_like(location), 1.0, weight)
+    scale = deviation + SCALE_SHRINKAGE * typical
     squares = ((values - location) / scale).square().sum(dim=1)
     return BlockScaling(location, scale, float(squares.mean()), weight)
 

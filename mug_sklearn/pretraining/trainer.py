@@ -38,7 +38,7 @@ class TrainingPlan:
     Attributes
     ----------
     n_series : int
-        Series in the training panel.
+        Series to train on.
     n_steps : int
         Maximum number of optimisation steps.
     batch_size : int

@@ -123,6 +123,8 @@ def augmented_view(
 ) -> View:
     """Crop, scale and jitter each series, and hide spans for the pretext task.
 
+    A series of whose values the crop would keep none stays whole.
+
     Parameters
     ----------
     values : Tensor of shape (n, C, T)
@@ -142,5 +144,7 @@ def augmented_view(
     scale, jitter = 1.0 + SCALING * scaling, JITTER * noise
     starts = observed.any(dim=1).int().argmax(dim=-1)
     kept = observed & crop_mask(starts, lengths, length, generator)
+    # A window inside a gap would show nothing.
+    kept = torch.where(kept.any(dim=(1, 2), keepdim=True), kept, observed)
     hidden = kept & geometric_mask((n, channels, length), generator)
     return View((values * scale + jitter) * kept, kept, hidden)

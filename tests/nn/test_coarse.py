@@ -229,6 +229,25 @@ def test_shapelet_transform_is_the_best_match(share):
             assert actual[series, shapelet].item() == pytest.approx(expected)
 
 
+def test_a_series_without_a_shapelets_channel_is_as_far_as_the_means():
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
+    shapelets, known = gappy(n=2, length=5, share=0.8, seed=3)
+    known[:, 1] = False
+    transform.values.copy_(shapelets)
+    transform.observed.copy_(known)
+    values, observed = gappy(share=1.0)
+    observed[0, 0] = False  # only the other channel is left
+    observed[1] = False
+    expected = [
+        shapelet[seen].square().mean()
+        for shapelet, seen in zip(shapelets, known, strict=True)
+    ]
+    actual = transform(values * observed, observed)
+    for unlike in actual[:2]:
+        torch.testing.assert_close(unlike, torch.stack(expected))
+    assert not torch.isclose(actual[2], torch.stack(expected)).any()
+
+
 def test_a_shapelet_is_at_no_distance_from_its_own_series():
     values, observed = gappy(share=1.0)
     transform = ShapeletTransform(SegmentScale(6, 1, 6, 1), 1, 2).double()

@@ -63,6 +63,21 @@ def test_every_dimension_has_mean_zero_and_variance_one(n):
     np.testing.assert_allclose(embedding.var(axis=0), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("embedding_dim", [None, 8])
+def test_a_block_that_only_rounding_changes_counts_as_constant(embedding_dim):
+    blocks = make_blocks()
+    noise = torch.finfo(torch.float32).eps * (torch.arange(240) % 2).reshape(40, 6)
+    constant, rounded = (
+        blocks | {"multi": torch.ones(40, 6)},
+        blocks | {"multi": 1 + noise},
+    )
+    expected = fit_readout(constant, embedding_dim)(constant)
+    actual = fit_readout(rounded, embedding_dim)(rounded)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
+    later = fit_readout(constant, embedding_dim)(rounded)
+    torch.testing.assert_close(later, expected, atol=1e-5, rtol=0)
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=1, max_size=30).map(

@@ -108,6 +108,17 @@ def test_a_gap_at_the_start_is_no_part_of_the_crop():
     assert (view.observed.sum(dim=(1, 2)) >= 6).all()
 
 
+def test_no_view_lies_inside_a_gap():
+    observed = torch.zeros(300, 1, 50, dtype=torch.bool)
+    observed[:, :, [0, 49]] = True
+    observed[0] = False
+    lengths = torch.full((300,), 50)
+    view = augmented_view(torch.ones(300, 1, 50), observed, lengths, generator())
+    n_kept = view.observed.sum(dim=(1, 2))
+    assert n_kept[0] == 0
+    assert set(n_kept[1:].tolist()) == {1, 2}
+
+
 def test_views_differ_and_repeat():
     values = torch.randn(2, 1, 30, generator=generator())
     observed, lengths = torch.ones(2, 1, 30, dtype=torch.bool), torch.full((2,), 30)
