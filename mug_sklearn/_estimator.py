@@ -197,7 +197,8 @@ class MUGTransformer(
         Relative improvement that counts.
     warm_start : bool, default=False
         Continue from the weights and the standardisation of the last fit. The
-        network's shape must be the same.
+        network's shape must be the same. An int as `random_state` then draws the same
+        views and the same order of the series again.
     device : str, default="auto"
         "auto" takes the first of CUDA, XPU, MPS and CPU that is available; or the name
         of a torch device.

@@ -3,7 +3,7 @@
 Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time Series
 Classification", AAAI 2021. Ours: a segment spans all channels; long segments are
 averaged down to a bounded number of points, so that cost grows linearly with T; gaps
-are masked; a partly observed segment counts if at least half of it is observed.
+are masked; a partly observed segment counts if at least half of its points are.
 """
 
 from dataclasses import dataclass
@@ -173,8 +173,8 @@ class Segments:
 class CoarseEncoder(nn.Module):
     """ShapeNet: embeds segments of several lengths.
 
-    A segment's embedding is the maximum over time of the CNN's projected output
-    inside it.
+    A segment's embedding is the maximum of the CNN's projected output over the patches
+    that it touches, normalised.
 
     Parameters
     ----------

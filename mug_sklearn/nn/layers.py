@@ -105,9 +105,9 @@ class MaskedBatchNorm(nn.Module):
     """BatchNorm over the tokens that count.
 
     TST normalises over (batch, time) in place of LayerNorm. Ours: padding takes no
-    part in the statistics, and the running statistics start as a plain average, so
-    that they are unbiased after a handful of steps. `sum_over_processes` is replaced
-    where several processes train together, each with a share of the batch.
+    part in the statistics, and the running statistics, those of the training's views,
+    start as a plain average over batches. `sum_over_processes` is replaced where
+    several processes train together, each with a share of the batch.
     """
 
     running_mean: Tensor

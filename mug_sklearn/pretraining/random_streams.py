@@ -1,4 +1,4 @@
-"""Independent random numbers for each purpose, all from the seed of one fit."""
+"""Random numbers for each purpose, all from the seed of one fit."""
 
 from enum import IntEnum
 

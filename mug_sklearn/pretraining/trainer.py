@@ -43,7 +43,7 @@ class TrainingPlan:
         Maximum number of optimisation steps.
     batch_size : int
     learning_rate : float
-        Peak of the schedule: linear warm-up, then cosine decay to zero.
+        Peak of the schedule: linear warm-up, then cosine decay towards zero.
     loss : {"spearman_bce", "infonce", "triplet"}
         Retrieval loss, used where both granularities exist.
     token_retrieval_weight : float
