@@ -28,7 +28,7 @@ from ._fitting import Course
 from ._inference import Inference, TokenRepresentation
 from ._input_forms import (
     read_panel,
-    warn_of_single_timepoints,
+    warn_of_few_timepoints,
     warn_of_unobserved,
 )
 from ._panel import Panel
@@ -38,6 +38,7 @@ from ._settings import (
     check_combinations,
     network_config,
     training_plan,
+    warn_of_many_patches,
 )
 from ._warnings import warn_user
 from .device import (
@@ -180,7 +181,8 @@ class MUGTransformer(
     n_layers : int, default=1
         Transformer layers of the fine encoder.
     max_epochs : int or "auto", default="auto"
-        Passes over the training series; 0 leaves the network untrained. "auto" is a
+        Passes over the training series, each of which leaves out others of them if
+        they do not fill the last batch; 0 leaves the network untrained. "auto" is a
         budget of 100 optimisation steps for up to 1,000 series, growing with the
         square root of their number to at most 1,000; in later calls of `partial_fit` it
         is one pass.
@@ -505,21 +507,24 @@ class MUGTransformer(
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Continue training on further series, from a stream or many files. Ours.
 
-        The first call is a `fit`; its standardisation of the channels and the
-        thresholds of its random shapelets stay. Later calls train on the new series
-        alone, in one pass with ``max_epochs="auto"``, and keep the optimiser's state.
-        Shapelets and readout are then fitted anew, on a uniform sample of all series
-        that `partial_fit` has seen, up to 512 or 4.2 million values, which the
-        estimator keeps. So embeddings from before a call cannot be compared with those
-        after it, and they get wider until the sample holds more series than
-        `embedding_dim`.
+        The first call on a new estimator is a `fit`; its standardisation of the
+        channels and the thresholds of its random shapelets stay. Later calls train on
+        the new series alone, in one pass with ``max_epochs="auto"``, and keep the
+        optimiser's state. Shapelets and readout are then fitted anew, on a uniform
+        sample of all series that `partial_fit` has seen, up to 512 or 4.2 million
+        values (but at least two series), which the estimator keeps. So embeddings from
+        before a call cannot be compared with those after it, and they get wider until
+        the sample holds more series than `embedding_dim`. The series of an earlier
+        `fit` are not in the sample: if the embedding becomes narrower than it was,
+        a warning says so.
 
         Parameters
         ----------
         X : array-like or list of arrays
             Series with the channels of the first call, in any form that the class
-            describes. Series may be longer than those of the first call; a 2-D `X` has
-            to be as wide as that of the first call.
+            describes. Series may be longer than those of the first call (the cost grows
+            with the square of their length); a 2-D `X` has to be as wide as that of the
+            first call.
         y : None
             Ignored; present by convention.
 
@@ -547,7 +552,15 @@ class MUGTransformer(
         # scikit-learn checks the parameters on the first call only. Whether the user
         # turned checks off cannot be known here, where it turns them off itself.
         self._validate_params()
+        n_before = getattr(self, "_n_features_out", 0)
         self._fit(X, y, continued=hasattr(self, "network_"), streaming=True)
+        if self._n_features_out < min(n_before, self.embedding_dim or n_before):
+            warn_user(
+                f"The embedding has {self._n_features_out} features now, before "
+                f"{n_before}: shapelets and readout are fitted on the sample of the "
+                f"series that partial_fit has seen, {len(self._reservoir.series)} now. "
+                "Those of an earlier fit are not among them."
+            )
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -558,7 +571,9 @@ class MUGTransformer(
         X : array-like or list of arrays
             Series with the channels of the training series. A 2-D `X` must be as wide
             as the `X` seen during `fit`, or as its longest series; other forms may have
-            any length.
+            any length. For series much longer than those of `fit`, which make many more
+            tokens, the cost grows with the square of their length, and a warning says
+            so.
 
         Returns
         -------
@@ -575,6 +590,7 @@ class MUGTransformer(
         check_is_fitted(self)
         panel = read_panel(self, X, reset=False)
         warn_of_unobserved(panel)
+        warn_of_many_patches(panel, self.config_)
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
@@ -628,6 +644,7 @@ class MUGTransformer(
         check_is_fitted(self)
         panel = read_panel(self, X, reset=False)
         warn_of_unobserved(panel)
+        warn_of_many_patches(panel, self.config_)
         return self._inference().token_representations(panel)
 
     @_all_or_nothing
@@ -760,8 +777,10 @@ class MUGTransformer(
         if continued:
             self._check_same_shape(config)
         warn_of_unobserved(panel)
-        if not continued:
-            warn_of_single_timepoints(panel)
+        if continued:
+            warn_of_many_patches(panel, config)
+        else:
+            warn_of_few_timepoints(panel)
         # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
         if not continued:
@@ -939,7 +958,8 @@ class MUGTransformer(
         self, panel: Panel, seed: int, goes_on: bool
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
-        capacity = affordable_series(panel.n_channels * self.n_timepoints_in_)
+        longest = max(panel.n_timepoints, self.n_timepoints_in_)
+        capacity = affordable_series(panel.n_channels * longest)
         # A plain fit before the stream has left no sample.
         earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)

@@ -102,11 +102,13 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     else:
         # n_features_in_ counts something else here, so it cannot be compared.
         array = check_array(X, estimator=estimator, input_name="X", **settings)
-        if array.ndim == 2 and array.shape[1] != estimator._fitted_width:
+        longest = estimator.n_timepoints_in_
+        # The width may have been that of a padding.
+        if array.ndim == 2 and array.shape[1] not in (longest, estimator._fitted_width):
             raise ValueError(
                 f"X has {array.shape[1]} timepoints, but "
                 f"{type(estimator).__name__} was fitted on series of "
-                f"{estimator._fitted_width}. {_OF_ANOTHER_LENGTH}"
+                f"{longest}. {_OF_ANOTHER_LENGTH}"
             )
     if array.ndim > 3 or 0 in array.shape:
         raise ValueError(
@@ -144,10 +146,7 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
     if not (isinstance(X, list | tuple) or holds_objects) or len(X) == 0:
         return False
     is_plain = [isinstance(one, list | tuple) for one in X]
-    if not any(
-        plain or getattr(one, "ndim", 0) > 0
-        for plain, one in zip(is_plain, X, strict=True)
-    ):
+    if not any(plain or _is_array(one) for plain, one in zip(is_plain, X, strict=True)):
         return False
     if holds_objects or rows_are_series or not all(is_plain):
         return True
@@ -155,6 +154,13 @@ def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
     first = next(chain.from_iterable(X), 0.0)
     has_channels = isinstance(first, list | tuple) or np.ndim(first) > 0
     return has_channels or len({len(one) for one in X}) > 1
+
+
+def _is_array(X: Any) -> bool:
+    """Whether `X` is an array or, as the columns of tables, nearly one."""
+    if hasattr(X, "ndim"):
+        return bool(X.ndim > 0)
+    return hasattr(X, "__array__") and hasattr(X, "__len__")
 
 
 def holds_series_in_cells(X: Any) -> bool:
@@ -372,10 +378,12 @@ def warn_of_unobserved(panel: Panel) -> None:
             )
 
 
-def warn_of_single_timepoints(panel: Panel) -> None:
-    """Warn of many channels of a single timepoint: the axes may be swapped."""
-    if panel.lengths.max() == 1 and panel.n_channels > 1:
+def warn_of_few_timepoints(panel: Panel) -> None:
+    """Warn of far more channels than timepoints: the axes may be swapped."""
+    n_channels, longest = panel.n_channels, panel.lengths.max()
+    if n_channels >= 10 * longest > 0 or n_channels > longest == 1:
+        length = "one timepoint" if longest == 1 else f"{longest} timepoints"
         warn_user(
-            f"X holds series of {panel.n_channels} channels and one timepoint. "
-            "Timepoints come last, after channels: is each series to be transposed?"
+            f"X holds series of {n_channels} channels and {length}. Timepoints come "
+            "last, after channels: is each series to be transposed?"
         )

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from ._panel import Panel
+from ._warnings import warn_user
 from .device import trains_in_half_precision
 from .nn.coarse import segment_scale
 from .nn.convolution import receptive_field
@@ -24,6 +26,7 @@ SEGMENTS_PER_LENGTH = 6
 AUTO_BATCH_SIZE = 8  # TS2Vec's
 AUTO_STEPS = 100
 MOST_AUTO_STEPS = 1000
+MANY_PATCHES = 1024  # attention among which takes longer than all else
 # Fields of a network's shape that are not named after the parameter they follow from.
 _SAID_AS = {
     "patch_length": "patch_length (by max_tokens, if automatic)",
@@ -200,3 +203,15 @@ def training_plan(
         n_passes = 1 if max_epochs == "auto" else int(max_epochs)
         n_steps = n_passes * plan.steps_per_epoch
     return replace(plan, n_steps=n_steps)
+
+
+def warn_of_many_patches(panel: Panel, config: MUGConfig) -> None:
+    """Warn of series so much longer than those of `fit` that they take long."""
+    n_patches = -(-panel.n_timepoints // config.patch_length)
+    if config.has_fine and n_patches > max(MANY_PATCHES, 2 * config.n_patches):
+        warn_user(
+            f"The longest series of X has {panel.n_timepoints} timepoints, that of fit "
+            f"had {config.n_timepoints}. It is cut into {n_patches} patches; time and "
+            "memory grow with the square of their number. A fit on such series makes "
+            "longer patches."
+        )

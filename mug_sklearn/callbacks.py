@@ -28,8 +28,9 @@ class Checkpoint:
     ----------
     dirpath : str or path-like
         Folder of the checkpoints, made if it is missing. Their names are
-        ``epoch-0001.safetensors`` and so on; files of the same name are replaced. A fit
-        inside a search or pipeline gets its own subfolder, named after its place there.
+        ``epoch-0001.safetensors`` and so on; files of the same name are replaced, all
+        others stay, also those of the later epochs of an earlier fit. A fit inside a
+        search or pipeline gets its own subfolder, named after its place there.
         FeatureUnion and cross_validate do not tell callbacks that place, so their fits
         share one folder and overwrite each other's files.
     every_n_epochs : int, default=1

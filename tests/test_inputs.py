@@ -210,6 +210,15 @@ class TestMissing:
         expected = small_mug().fit_transform(series)
         assert_close(small_mug().fit_transform(column), expected)
 
+    @pytest.mark.parametrize(
+        "as_series", [pl.Series, pa.array, pd.Series, lambda x: pa.chunked_array([x])]
+    )
+    def test_a_list_of_columns_holds_series(self, table, ragged, as_series):
+        for series in (list(table), [one[0] for one in ragged]):
+            columns = [as_series(one) for one in series]
+            expected = small_mug().fit(series).transform(series[:1])
+            assert_close(small_mug().fit(columns).transform(columns[:1]), expected)
+
     def test_what_only_becomes_an_array_is_one(self, panel, table):
         class Bare:
             def __init__(self, array):
@@ -230,6 +239,14 @@ class TestMissing:
         table.columns = [f"t{column}" for column in table]
         expected = small_mug().fit_transform(table)
         assert_close(small_mug().fit_transform(pa.Table.from_pandas(table)), expected)
+
+    def test_a_table_is_as_wide_as_the_longest_series_or_its_padding(self, table):
+        padded = np.pad(table, ((0, 0), (0, 5)), constant_values=np.nan)
+        for X in (padded[:, None], list(padded)):
+            mug = small_mug().fit(X)
+            assert_close(mug.transform(table), mug.transform(padded))
+            with pytest.raises(ValueError, match=r"has 31 timepoints, .* of 30\."):
+                mug.transform(padded[:, :31])
 
     def test_trailing_nan_change_nothing(self, panel):
         padded = np.concatenate((panel, np.full((12, 2, 11), np.nan)), axis=2)
@@ -361,6 +378,9 @@ class TestDegenerate:
         for X in (table[:, :, None], list(table[:, :, None])):
             with pytest.warns(UserWarning, match=r"30 channels and one timepoint"):
                 small_mug().fit(X)
+
+        with pytest.warns(UserWarning, match=r"30 channels and 3 timepoints"):
+            small_mug().fit(np.stack([table[:, :30]] * 3, axis=2))
 
     def test_usual_series_give_no_warning(self, panel):
         with warnings.catch_warnings():

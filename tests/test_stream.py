@@ -1,5 +1,6 @@
 """partial_fit: training on a stream of series."""
 
+import warnings
 from copy import deepcopy
 
 import joblib
@@ -147,6 +148,44 @@ def test_a_call_that_fails_in_training_changes_nothing():
     assert joblib.hash(mug.set_params(**usual)) == before
 
 
+def test_a_narrower_embedding_is_warned_of():
+    first, second = stream(2)
+    mug = small_mug().fit(first)
+    with pytest.warns(UserWarning, match="has 1 features now, before 8: .* seen, 2"):
+        mug.partial_fit(second[:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mug.partial_fit(second).set_params(embedding_dim=3).partial_fit(first)
+    assert mug.transform(first).shape == (10, 3)
+
+
+def test_the_sample_stays_small_when_series_get_longer(monkeypatch):
+    monkeypatch.setattr("mug_sklearn._reservoir.MOST_VALUES", 600)
+    chunks = [*stream(2), *stream(1, n_timepoints=60), *stream(2)]
+    mug, sizes = small_mug(), []
+    for chunk in chunks:
+        mug.partial_fit(chunk)
+        series = mug._reservoir.series
+        sizes.append(len(series))
+        assert sum(one.size for one in series) <= 600
+    assert sizes == [10, 20, 10, 10, 10]
+
+
+def test_series_much_longer_than_those_of_fit_are_warned_of():
+    (chunk,), (longer,) = stream(1), stream(1, n_series=2, n_timepoints=1100)
+    fine, coarse = (
+        small_mug(granularity=g, max_epochs=0).fit(chunk) for g in ("fine", "coarse")
+    )
+    message = "has 1100 timepoints, that of fit had 30. It is cut into 1100 patches"
+    for call in (fine.transform, fine.transform_granularities, fine.partial_fit):
+        with pytest.warns(UserWarning, match=message):
+            call(longer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coarse.transform(longer)
+        small_mug(max_epochs=0).fit(longer).transform(longer)
+
+
 def test_a_fit_can_be_followed_by_a_stream():
     first, second = stream(2)
     mug = small_mug().fit(first).partial_fit(second)
@@ -205,6 +244,21 @@ class TestReservoir:
         assert reservoir.n_seen == start
         assert len(held) == len(set(held)) == min(capacity, start)
         assert set(held) <= set(range(start))
+
+    def test_all_are_equally_likely_when_fewer_are_kept(self):
+        rng = np.random.default_rng(0)
+        counts = np.zeros(12)
+        for _ in range(4000):
+            reservoir = Reservoir()
+            for chunk, capacity in zip(
+                np.split(np.arange(12.0), 4), (5, 5, 3, 5), strict=True
+            ):
+                reservoir = reservoir.extended(
+                    Panel(chunk[:, None, None]), capacity, rng
+                )
+            counts[[int(one[0, 0]) for one in reservoir.series]] += 1
+        assert counts.sum() == 12_000
+        assert (np.abs(counts - 1000) < 5 * np.sqrt(1000)).all()
 
     def test_all_are_equally_likely(self):
         rng = np.random.default_rng(0)

@@ -213,14 +213,19 @@ def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArra
     X : ndarray of shape (n_series, n_channels, n_timepoints), or DataFrame
         A frame must be of the form "pd-multiindex", one row per timepoint of a series.
     channels : list, default=None
-        Names of the channels in the order to return them in, if `X` has the same names;
-        otherwise its channels are left as they are.
+        Names of the channels in the order to return them in. If `X` has none of them,
+        its channels are left as they are.
 
     Returns
     -------
     float64 ndarray of shape (n_series, n_channels, n_timepoints), or list
         A list of float64 arrays of shape (n_channels, n_timepoints_i), if lengths
         differ. An array is returned unchanged.
+
+    Raises
+    ------
+    ValueError
+        If `X` has some of the names, but not all, or others beside them.
 
     Examples
     --------
@@ -233,11 +238,24 @@ def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArra
     """
     if isinstance(X, np.ndarray):
         return X
-    if channels is not None and set(channels) == set(X.columns):
-        X = X[channels]
+    if channels is not None:
+        X = X[_as_named(X.columns, channels)]
     groups = X.groupby(level=0, sort=False)
     series = [frame.to_numpy(dtype=np.float64).T for _, frame in groups]
     return stacked(series)
+
+
+def _as_named(columns: Any, channels: list[Any]) -> list[Any]:
+    """The columns in the order of `channels`, if they have any name in common."""
+    found = list(columns)
+    if set(found).isdisjoint(channels):
+        return found
+    if set(found) != set(channels):
+        raise ValueError(
+            f"X has the channels {found}, but the estimator was fitted on {channels}: "
+            "all names must be the same, in any order, or all different."
+        )
+    return channels
 
 
 def _quick_mug(**parameters: Any) -> MUGTransformer:

@@ -81,6 +81,10 @@ def test_channels_are_found_by_name(panel):
     assert_allclose(adapter.transform(swapped), adapter.transform(panel), atol=1e-5)
     renamed = [frame.set_axis(["a", "b"], axis=1) for frame in frames]
     assert_allclose(adapter.transform(renamed), adapter.transform(panel), atol=1e-5)
+    for names in (["q", "a"], ["p"], ["p", "q", "r"]):
+        other = [pd.DataFrame(0.0, frame.index, names) for frame in frames]
+        with pytest.raises(ValueError, match="but the estimator was fitted on"):
+            adapter.transform(other)
     classifier = PanelClassifierAdapter(make_pipeline(small_mug(), GaussianNB()))
     classifier.fit(frames, Y)
     assert_array_equal(classifier.predict(swapped), classifier.predict(frames))
