@@ -32,7 +32,7 @@ from ._input_forms import (
     warn_of_unobserved,
 )
 from ._panel import Panel
-from ._reservoir import Reservoir, affordable_series
+from ._reservoir import MOST_SERIES, MOST_VALUES, Reservoir
 from ._settings import (
     changed_parameters,
     check_combinations,
@@ -302,7 +302,7 @@ class MUGTransformer(
     n_timepoints_in_: int
     n_series_seen_: int
     history_: list[dict[str, float]]
-    _unfinished: tuple[Course, Trainer]
+    _unfinished: Any
     _interrupted: dict[str, Any]
 
     # Where the HTML representation links to.
@@ -559,7 +559,7 @@ class MUGTransformer(
                 f"The embedding has {self._n_features_out} features now, before "
                 f"{n_before}: shapelets and readout are fitted on the sample of the "
                 f"series that partial_fit has seen, {len(self._reservoir.series)} now. "
-                "Those of an earlier fit are not among them."
+                "Those of an earlier fit are not in it."
             )
         return self
 
@@ -756,7 +756,7 @@ class MUGTransformer(
         except (
             ArithmeticError,
             AttributeError,
-            KeyError,
+            LookupError,
             RuntimeError,
             TypeError,
         ) as error:
@@ -783,6 +783,8 @@ class MUGTransformer(
             warn_of_few_timepoints(panel)
         # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
+        # From here on, half of what is fitted is that of before.
+        self._unfinished = None
         if not continued:
             self.n_channels_in_ = panel.n_channels
             self.n_timepoints_in_ = panel.n_timepoints
@@ -958,12 +960,10 @@ class MUGTransformer(
         self, panel: Panel, seed: int, goes_on: bool
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
-        longest = max(panel.n_timepoints, self.n_timepoints_in_)
-        capacity = affordable_series(panel.n_channels * longest)
         # A plain fit before the stream has left no sample.
         earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
-        self._reservoir = earlier.extended(panel, capacity, rng)
+        self._reservoir = earlier.extended(panel, rng, MOST_SERIES, MOST_VALUES)
         if goes_on:
             seed = int(rng.integers(2**31 - 1))
         return Panel(self._reservoir.series), seed

@@ -7,6 +7,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
@@ -17,8 +18,18 @@ from numpy.lib.npyio import NpzFile
 # Of the names of temporary files.
 _PREFIX = ".mug_sklearn."
 # What numpy raises on array files with malformed content; TypeError where it sorts a
-# header's keys of several kinds. (UnicodeError is a ValueError.)
-MALFORMED = (ValueError, EOFError, TypeError, BadZipFile, zlib.error)
+# header's keys of several kinds, RuntimeError where an archive is encrypted or
+# compressed in an unknown way. (UnicodeError is a ValueError.)
+MALFORMED = (
+    ValueError,
+    EOFError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    BadZipFile,
+    LZMAError,
+    zlib.error,
+)
 
 
 def load_arrays(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:

@@ -8,56 +8,67 @@ from ._panel import Panel
 
 MOST_SERIES = 512
 MOST_VALUES = 2**22
-
-
-def affordable_series(n_values: int) -> int:
-    """How many series of `n_values` values each a sample may hold."""
-    return max(2, min(MOST_SERIES, MOST_VALUES // n_values))
+FEWEST_SERIES = 2
 
 
 @dataclass(frozen=True)
 class Reservoir:
     """A uniform sample of all series of a stream.
 
-    Vitter, "Random Sampling with a Reservoir", ACM TOMS 1985, algorithm R.
+    Every series draws a priority, and those with the lowest are kept (bottom-k
+    sampling).
 
     Attributes
     ----------
     series : list of float64 arrays of shape (C, T_i)
+        In the order of the stream.
     n_seen : int
         Series of the stream so far.
-    capacity : int
-        Most series to keep. It never grows, which would favour later series.
+    priorities : float64 array of shape (n_kept,)
+        In [0, 1).
+    lowest_refused : float
+        Lowest priority of a series that is not kept. None above it will ever be: the
+        sample would favour later series.
     """
 
     series: list[np.ndarray] = field(default_factory=list)
     n_seen: int = 0
-    capacity: int = MOST_SERIES
+    priorities: np.ndarray = field(default_factory=lambda: np.empty(0))
+    lowest_refused: float = 1.0
 
     def extended(
-        self, panel: Panel, capacity: int, rng: np.random.Generator
+        self,
+        panel: Panel,
+        rng: np.random.Generator,
+        most_series: int,
+        most_values: int,
     ) -> "Reservoir":
         """The sample once the series of `panel` are added; this one is left as it is.
 
         Parameters
         ----------
         panel : Panel
-        capacity : int
-            Most series to keep, from now on.
         rng : numpy Generator
+        most_series, most_values : int
+            How much to keep, but at least two series.
         """
-        capacity = min(capacity, self.capacity)
-        held = self.series
-        if len(held) > capacity:
-            chosen = np.sort(rng.choice(len(held), capacity, replace=False))
-            held = [held[number] for number in chosen]
-        place = self.n_seen + np.arange(panel.n_series)
-        drawn = rng.integers(0, place + 1)
-        slots = np.where(place < capacity, place, drawn)
-        # A later series takes the slot of an earlier one.
-        entering = {int(slot): row for row, slot in enumerate(slots) if slot < capacity}
-        rows = np.array(list(entering.values()), dtype=np.intp)
-        series = dict(enumerate(held))
-        series |= dict(zip(entering, panel.take(rows), strict=True))
-        kept = [series[slot] for slot in sorted(series)]
-        return Reservoir(kept, self.n_seen + panel.n_series, capacity)
+        n_kept = len(self.series)
+        priorities = np.concatenate((self.priorities, rng.random(panel.n_series)))
+        lengths = [one.shape[1] for one in self.series] + panel.lengths.tolist()
+        order = np.argsort(priorities, kind="stable")
+        # No more than can be kept, as a stream's part may hold millions.
+        order = order[priorities[order] < self.lowest_refused][: most_series + 1]
+        n_values = panel.n_channels * np.cumsum(np.maximum(lengths, 1)[order])
+        fitting = int(np.searchsorted(n_values, most_values, side="right"))
+        n_fitting = max(FEWEST_SERIES, min(fitting, most_series))
+        chosen, refused = np.sort(order[:n_fitting]), order[n_fitting:]
+        lowest_refused = self.lowest_refused
+        if len(refused):
+            lowest_refused = min(lowest_refused, float(priorities[refused[0]]))
+        return Reservoir(
+            [self.series[row] for row in chosen[chosen < n_kept]]
+            + panel.take(chosen[chosen >= n_kept] - n_kept),
+            self.n_seen + panel.n_series,
+            priorities[chosen],
+            lowest_refused,
+        )

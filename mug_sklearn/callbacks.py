@@ -70,7 +70,7 @@ class Checkpoint:
             raise ValueError(
                 f"every_n_epochs={every_n_epochs!r}; accepted are integers >= 1."
             )
-        self.dirpath = Path(dirpath)
+        self.dirpath = Path(dirpath).absolute()
         self.every_n_epochs = every_n_epochs
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:

@@ -129,20 +129,28 @@ class TestEpochs:
         expected = small_mug(max_epochs=3).fit(panel).transform(panel)
         assert_array_equal(watched.transform(panel), expected)
 
-    def test_during_a_fit_the_estimator_is_not_fitted(self, panel):
+    @pytest.mark.parametrize("warm_start", [False, True])
+    def test_during_a_fit_the_estimator_is_not_fitted(self, panel, warm_start):
         class Impatience(Interruption):
             n_refused = 0
 
+            def look(self):
+                with pytest.raises(NotFittedError):
+                    mug.transform(panel)
+                self.n_refused += 1
+
+            def on_fit_task_begin(self, estimator, context):
+                self.look()
+
             def on_fit_task_end(self, estimator, context):
                 if context.task_name == "epoch":
-                    with pytest.raises(NotFittedError):
-                        mug.transform(panel)
-                    self.n_refused += 1
+                    self.look()
 
         looking = Impatience(after=None)
-        mug = small_mug(max_epochs=2, warm_start=True)
+        mug = small_mug(max_epochs=2, warm_start=warm_start)
         mug.set_callbacks(looking).fit(panel).fit(panel)
-        assert looking.n_refused == 4
+        # In each fit: as it begins, and as each epoch begins and ends.
+        assert looking.n_refused == 10
         assert np.isfinite(mug.transform(panel)).all()
 
     def test_true_stops_training(self, panel):
@@ -230,6 +238,16 @@ class TestCheckpoint:
         small_mug(max_epochs=5).set_callbacks(Checkpoint(folder, 2)).fit(panel)
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["epoch-0002.safetensors", "epoch-0004.safetensors"]
+
+    def test_a_relative_folder_is_that_of_the_time(self, panel, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        checkpoint = Checkpoint("folder")
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        small_mug().set_callbacks(checkpoint).fit(panel)
+        assert [path.name for path in (tmp_path / "folder").iterdir()] == [
+            "epoch-0001.safetensors"
+        ]
 
     def test_loads_as_if_fit_had_stopped_there(self, panel, tmp_path):
         small_mug(max_epochs=3).set_callbacks(Checkpoint(tmp_path, 2)).fit(panel)

@@ -1,7 +1,5 @@
 """Panels that are read from a store batch by batch."""
 
-from unittest import mock
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -58,9 +56,9 @@ def test_changes_to_a_private_memory_map_stay(array, tmp_path):
 
 def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
     mug = small_mug().partial_fit(array)
-    mug._reservoir = Reservoir(mug._reservoir.series[:2], n_seen=10**9)
-    with mock.patch("mug_sklearn._reservoir.MOST_SERIES", 2):
-        mug.partial_fit(Store(array[:3]))
+    lowest = Reservoir(mug._reservoir.series[:2], 30, np.zeros(2), 1e-9)
+    mug._reservoir = lowest
+    mug.partial_fit(Store(array[:3]))
     assert mug.n_series_seen_ == 33
     assert len(mug._reservoir.series) == 2
 

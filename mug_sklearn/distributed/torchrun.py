@@ -22,6 +22,7 @@ import torch.distributed.nn.functional
 
 from .. import MUGTransformer
 from .._files import check_replaceable
+from .._input_forms import read_panel
 from .._series_files import SERIES_FORMATS, check_series_path, read_series_file
 from ..pretraining.processes import GroupProcesses, Processes
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         X = read_series_file(options.series, options.array)
         asked = mug.device
         _join_processes(mug)
-        _check_same_shape(X)
+        _check_same_series(X)
         mug.fit(X)
         if is_first:
             # Whoever loads the file need not have this process' device.
@@ -97,6 +98,9 @@ def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
         raise ValueError(
             "random_state=None would differ between processes; give an int"
         )
+    unknown = sorted(set(parameters) - set(_SharedMUG._get_param_names()))
+    if unknown:
+        raise ValueError(f"--parameters: MUGTransformer has no {', '.join(unknown)}")
     return _SharedMUG().set_params(**parameters)
 
 
@@ -122,15 +126,15 @@ def _is_launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _check_same_shape(X: Any) -> None:
-    """Refuse files of different shapes on different machines, before training."""
+def _check_same_series(X: Any) -> None:
+    """Refuse files of different series on different machines, before training."""
     if not torch.distributed.is_initialized():
         return
-    own = [one.shape for one in X] if isinstance(X, list) else X.shape
-    shapes = [own] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shapes, own)
-    if any(shape != own for shape in shapes):
-        raise ValueError(f"the processes read series of different shapes: {shapes}")
+    own = read_panel(MUGTransformer(), X, reset=True).summary()
+    summaries = [own] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(summaries, own)
+    if any(summary != own for summary in summaries):
+        raise ValueError(f"the processes read different series: {summaries}")
 
 
 def _parser() -> argparse.ArgumentParser:

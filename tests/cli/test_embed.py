@@ -271,6 +271,16 @@ class TestRefused:
         content = bytearray((tmp_path / "damaged.npz").read_bytes())
         content[70] ^= 0xFF
         (tmp_path / "damaged.npz").write_bytes(content)
+        for name, size in (("negative", -1), ("vast", 2**70)):
+            header = {"descr": "<f8", "fortran_order": False, "shape": (size, 3)}
+            with open(f"{name}.npy", "wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                file.write(bytes(80))
+        np.savez("encrypted.npz", X=np.ones((12, 30)))
+        content = bytearray((tmp_path / "encrypted.npz").read_bytes())
+        for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            content[content.index(signature) + flags] |= 1
+        (tmp_path / "encrypted.npz").write_bytes(content)
         with ZipFile("foreign.npz", "w") as archive:
             archive.writestr("X", "1,2,3")
         (tmp_path / "archive.npy").write_bytes((tmp_path / "two.npz").read_bytes())
@@ -306,6 +316,9 @@ class TestRefused:
             ("embed two.npz out.npz --array r", "it holds p, q, and no 'r'"),
             ("embed two.npz out.npz --array=", "it holds p, q, and no ''"),
             ("embed damaged.npz out.npz", "cannot read 'damaged.npz'"),
+            ("embed negative.npy out.npz", "cannot read 'negative.npy'"),
+            ("embed vast.npy out.npz", "cannot read 'vast.npy'"),
+            ("embed encrypted.npz out.npz", "cannot read 'encrypted.npz'"),
             ("embed foreign.npz out.npz", "its member 'X' is no array"),
             ("embed archive.npy out.npz", "it is an archive of arrays"),
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
