@@ -5,13 +5,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from .._warnings import warn_user
 from ..datasets import Dataset, Series, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
@@ -63,7 +65,8 @@ def run_benchmark(
 
     A transformer is fitted on the training series alone, without labels; each
     classifier is then fitted on the embeddings. What the file already holds without an
-    error is not run again, so that an interrupted run continues where it stopped.
+    error is not run again, so that an interrupted run continues where it stopped; a
+    warning tells of results by other versions of the libraries.
     Several runs may write to one file at once if they cover different methods or data
     sets; a run does not see what another is about to do, so overlapping work is done
     twice. They keep a lock beside the file, ``.NAME.lock``.
@@ -125,6 +128,7 @@ def run_benchmark(
     path = Path(output)
     sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     done = _prepare_file(path)
+    _warn_of_other_versions(path, done, datasets, table)
     units = [
         unit
         for name in sorted(datasets, key=lambda name: -sizes[name])
@@ -173,7 +177,7 @@ def _units(
     seeds: int,
     resamples: int,
     classifiers: Sequence[str],
-    done: set[tuple[str, ...]],
+    done: Collection[tuple[str, ...]],
 ) -> Iterator[_Unit]:
     """The fits to run on a data set, with the classifiers that are not done yet."""
     for resample in range(resamples + 1):
@@ -220,7 +224,9 @@ def _run_apart(unit: _Unit, method: Method) -> list[dict[str, Any]]:
         ((_, rows),) = Parallel(n_jobs=2)([delayed(_run_unit)(unit, method, False)])
     except BrokenProcessPool as error:
         # The rest of joblib's message explains what ends processes in general.
-        return _completed(unit, _failures(unit, _message(error).split(". ")[0]), {})
+        rows = _failures(unit, _message(error).split(". ")[0])
+        # What this process needed says nothing of the one that ended.
+        return _completed(unit, [row | {"peak_memory_mb": ""} for row in rows], {})
     return rows
 
 
@@ -357,8 +363,10 @@ def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
         yield
 
 
-def _prepare_file(path: Path) -> set[tuple[str, ...]]:
-    """Create or check the file; return the keys of its rows without an error.
+def _prepare_file(path: Path) -> dict[tuple[str, ...], str]:
+    """Create or check the file; return the versions of its rows without an error.
+
+    They are given by the rows' keys.
 
     A last line that was cut off while being written is removed.
     """
@@ -378,7 +386,28 @@ def _prepare_file(path: Path) -> set[tuple[str, ...]]:
             _cut_torn_line(file)
         results = read_csv(path, RESULT_COLUMNS, ["accuracy"])
     succeeded = (results["error"] == "") & results["accuracy"].notna()
-    return set(results.loc[succeeded, KEY].itertuples(index=False, name=None))
+    good = results[succeeded]
+    keys = good[KEY].itertuples(index=False, name=None)
+    return dict(zip(keys, good["versions"], strict=True))
+
+
+def _warn_of_other_versions(
+    path: Path,
+    done: Mapping[tuple[str, ...], str],
+    datasets: Iterable[str],
+    methods: Iterable[str],
+) -> None:
+    """Warn of results by other versions of the libraries, which are not run again."""
+    wanted, now = {*product(datasets, methods)}, _versions()
+    # Of a key: data set, resample, method, seed, classifier.
+    asked = [v for key, v in done.items() if (key[0], key[2]) in wanted]
+    others = sorted({versions for versions in asked if versions != now})
+    if others:
+        warn_user(
+            f"{path} holds results of other versions, which are kept and not run "
+            f"again: {'; '.join(others)}. The versions now are {now}. Delete their "
+            "lines to run them again."
+        )
 
 
 def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

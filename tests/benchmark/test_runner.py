@@ -3,7 +3,9 @@
 import codecs
 import multiprocessing
 import os
+import re
 import sys
+import warnings
 from functools import partial
 
 import numpy as np
@@ -115,6 +117,20 @@ def test_a_rerun_does_only_what_is_left(datasets, tmp_path):
     assert len(load_results(output)) == 6
 
 
+def test_results_of_other_versions_are_told(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    run(datasets, output)
+    content = re.sub(r"numpy=[^,;]+", "numpy=0.1", output.read_text(), count=1)
+    output.write_text(content)
+    with pytest.warns(UserWarning, match=r"other versions.*: [^:]*numpy=0\.1\. The"):
+        run(datasets, output)
+    assert output.read_text() == content
+    # Those of other methods do not concern it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(datasets, output, {"raw": ALL_METHODS["raw"]})
+
+
 def test_a_torn_line_is_run_again(datasets, tmp_path):
     output = tmp_path / "r.csv"
     run({"A": datasets["A"]}, output)
@@ -188,6 +204,8 @@ def test_a_method_that_ends_its_process_stops_nothing_else(
     assert len(results) == 4
     assert results.loc["ending", "error"].str.startswith(message).all()
     assert (results.loc["raw", "error"] == "").all()
+    assert results.loc["raw", "peak_memory_mb"].notna().all()
+    assert results.loc["ending", "peak_memory_mb"].isna().all() == (method is dying)
 
 
 @pytest.mark.parametrize("message", ["v" * 200_000, "no file \udcff"])
