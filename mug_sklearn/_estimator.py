@@ -29,16 +29,16 @@ from ._inference import Inference, TokenRepresentation
 from ._input_forms import (
     read_panel,
     warn_of_few_timepoints,
+    warn_of_many_patches,
     warn_of_unobserved,
 )
 from ._panel import Panel
-from ._reservoir import MOST_SERIES, MOST_VALUES, Reservoir
+from ._reservoir import Reservoir
 from ._settings import (
     changed_parameters,
     check_combinations,
     network_config,
     training_plan,
-    warn_of_many_patches,
 )
 from ._warnings import warn_user
 from .device import (
@@ -181,13 +181,14 @@ class MUGTransformer(
     n_layers : int, default=1
         Transformer layers of the fine encoder.
     max_epochs : int or "auto", default="auto"
-        Passes over the training series, each of which leaves out others of them if
-        they do not fill the last batch; 0 leaves the network untrained. "auto" is a
+        Passes over the training series. Those that do not fill a last batch are left
+        out, others in each pass. 0 leaves the network untrained. "auto" is a
         budget of 100 optimisation steps for up to 1,000 series, growing with the
         square root of their number to at most 1,000; in later calls of `partial_fit` it
         is one pass.
     batch_size : int or "auto", default="auto"
-        Series in a training batch; "auto" is 8, or all series if fewer.
+        Series in a training batch; "auto" is 8, or all series if fewer. Later calls of
+        `partial_fit` may take a few less, in batches of equal size.
     learning_rate : float, default=2e-3
         Peak learning rate, after a linear warm-up and before a cosine decay.
     early_stopping : bool, default=True
@@ -302,7 +303,7 @@ class MUGTransformer(
     n_timepoints_in_: int
     n_series_seen_: int
     history_: list[dict[str, float]]
-    _unfinished: Any
+    _unfinished: tuple[Course, Trainer] | None
     _interrupted: dict[str, Any]
 
     # Where the HTML representation links to.
@@ -510,7 +511,7 @@ class MUGTransformer(
         The first call on a new estimator is a `fit`; its standardisation of the
         channels and the thresholds of its random shapelets stay. Later calls train on
         the new series alone, in one pass with ``max_epochs="auto"``, and keep the
-        optimiser's state. Shapelets and readout are then fitted anew, on a uniform
+        optimiser's state. Shapelets and readout are then fitted anew, on a random
         sample of all series that `partial_fit` has seen, up to 512 or 4.2 million
         values (but at least two series), which the estimator keeps. So embeddings from
         before a call cannot be compared with those after it, and they get wider until
@@ -524,7 +525,7 @@ class MUGTransformer(
             Series with the channels of the first call, in any form that the class
             describes. Series may be longer than those of the first call (the cost grows
             with the square of their length); a 2-D `X` has to be as wide as that of the
-            first call.
+            first call, or as its longest series.
         y : None
             Ignored; present by convention.
 
@@ -558,8 +559,8 @@ class MUGTransformer(
             warn_user(
                 f"The embedding has {self._n_features_out} features now, before "
                 f"{n_before}: shapelets and readout are fitted on the sample of the "
-                f"series that partial_fit has seen, {len(self._reservoir.series)} now. "
-                "Those of an earlier fit are not in it."
+                f"series that partial_fit has seen, {len(self._reservoir.series)} now: "
+                "none of an earlier fit, and the fewer the longer they are."
             )
         return self
 
@@ -851,6 +852,7 @@ class MUGTransformer(
 
     def _follow(self, course: Course, tasks: FitTasks) -> None:
         """Train, epoch by epoch, and set what the fit leaves."""
+        self._unfinished = None
         n_earlier = len(self.history_) - tasks.first_epoch
 
         def end_epoch(trainer: Trainer, epoch: int) -> bool:
@@ -893,6 +895,7 @@ class MUGTransformer(
 
     def _stopped(self) -> Self:
         """A copy, as a fit would leave the estimator that stops at this epoch."""
+        assert self._unfinished is not None
         course, trainer = self._unfinished
         network = build_network(course.config)
         network.load_state_dict(trainer.network.state_dict())
@@ -904,6 +907,7 @@ class MUGTransformer(
 
     def _save_checkpoint(self, path: str | PathLike[str]) -> None:
         """Write what `load` reads as if `fit` had stopped here, and `resume` needs."""
+        assert self._unfinished is not None
         course, trainer = self._unfinished
         stopped = self._stopped()
         stopped._interrupted = {
@@ -961,9 +965,10 @@ class MUGTransformer(
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
         # A plain fit before the stream has left no sample.
-        earlier = getattr(self, "_reservoir", Reservoir()) if goes_on else Reservoir()
+        earlier = self.__dict__.get("_reservoir") if goes_on else None
+        earlier = earlier or Reservoir.empty()
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
-        self._reservoir = earlier.extended(panel, rng, MOST_SERIES, MOST_VALUES)
+        self._reservoir = earlier.extended(panel, rng)
         if goes_on:
             seed = int(rng.integers(2**31 - 1))
         return Panel(self._reservoir.series), seed
@@ -979,7 +984,9 @@ class MUGTransformer(
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_unfinished", None)
+        if "_unfinished" in state:  # half of it may be of the fit before
+            for name in ("_unfinished", "network_", "readout_"):
+                state.pop(name, None)
         if "network_" in state:
             state["network_"] = network_to_arrays(self.network_)
             state["readout_"] = readout_to_arrays(self.readout_)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ._panel import Panel, StoredSeries
 from ._warnings import warn_user
 
+MANY_PATCHES = 1024  # attention among which takes longer than all else
 _FORMS_OF_A_SERIES = (
     "accepted are arrays of shape (n_timepoints,) or (n_channels, n_timepoints)"
 )
@@ -103,12 +104,13 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         # n_features_in_ counts something else here, so it cannot be compared.
         array = check_array(X, estimator=estimator, input_name="X", **settings)
         longest = estimator.n_timepoints_in_
-        # The width may have been that of a padding.
-        if array.ndim == 2 and array.shape[1] not in (longest, estimator._fitted_width):
+        width = estimator._fitted_width
+        if array.ndim == 2 and array.shape[1] not in (longest, width):
+            padding = f", padded to {width}" if width > longest else ""
             raise ValueError(
                 f"X has {array.shape[1]} timepoints, but "
                 f"{type(estimator).__name__} was fitted on series of "
-                f"{longest}. {_OF_ANOTHER_LENGTH}"
+                f"{longest}{padding}. {_OF_ANOTHER_LENGTH}"
             )
     if array.ndim > 3 or 0 in array.shape:
         raise ValueError(
@@ -386,4 +388,16 @@ def warn_of_few_timepoints(panel: Panel) -> None:
         warn_user(
             f"X holds series of {n_channels} channels and {length}. Timepoints come "
             "last, after channels: is each series to be transposed?"
+        )
+
+
+def warn_of_many_patches(panel: Panel, config: Any) -> None:
+    """Warn of series so much longer than those of `fit` that they take long."""
+    n_patches = -(-panel.n_timepoints // config.patch_length)
+    if config.has_fine and n_patches > max(MANY_PATCHES, 2 * config.n_patches):
+        warn_user(
+            f"The longest series of X has {panel.n_timepoints} timepoints, that of fit "
+            f"had {config.n_timepoints}. It is cut into {n_patches} patches; time and "
+            "memory grow with the square of their number. A fit on such series makes "
+            "longer patches."
         )

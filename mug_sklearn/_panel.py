@@ -242,6 +242,12 @@ class Panel:
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
         """Copies of some series, float64 arrays of shape (C, T_i) without padding."""
         lengths = np.maximum(self.lengths[indices], 1)
+        if isinstance(self.series, list):
+            # Not padded: one of them may be far longer than the rest.
+            return [
+                np.array(self.series[index][:, :length], dtype=np.float64)
+                for index, length in zip(indices, lengths, strict=True)
+            ]
         padded = self._padded(indices, max(lengths, default=1))
         return [
             one[:, :length].copy() for one, length in zip(padded, lengths, strict=True)

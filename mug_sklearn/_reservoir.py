@@ -1,6 +1,6 @@
 """A sample of a stream of series."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,10 +13,10 @@ FEWEST_SERIES = 2
 
 @dataclass(frozen=True)
 class Reservoir:
-    """A uniform sample of all series of a stream.
+    """A sample of all series of a stream, uniform if they are equally long.
 
-    Every series draws a priority, and those with the lowest are kept (bottom-k
-    sampling).
+    Every series draws a priority, and those with the lowest are kept, as many as there
+    is room for (bottom-k sampling). So long ones are kept a little less often.
 
     Attributes
     ----------
@@ -31,36 +31,33 @@ class Reservoir:
         sample would favour later series.
     """
 
-    series: list[np.ndarray] = field(default_factory=list)
-    n_seen: int = 0
-    priorities: np.ndarray = field(default_factory=lambda: np.empty(0))
-    lowest_refused: float = 1.0
+    series: list[np.ndarray]
+    n_seen: int
+    priorities: np.ndarray
+    lowest_refused: float
 
-    def extended(
-        self,
-        panel: Panel,
-        rng: np.random.Generator,
-        most_series: int,
-        most_values: int,
-    ) -> "Reservoir":
+    @classmethod
+    def empty(cls) -> "Reservoir":
+        """The sample of no series."""
+        return cls([], 0, np.empty(0), 1.0)
+
+    def extended(self, panel: Panel, rng: np.random.Generator) -> "Reservoir":
         """The sample once the series of `panel` are added; this one is left as it is.
 
         Parameters
         ----------
         panel : Panel
         rng : numpy Generator
-        most_series, most_values : int
-            How much to keep, but at least two series.
         """
         n_kept = len(self.series)
         priorities = np.concatenate((self.priorities, rng.random(panel.n_series)))
         lengths = [one.shape[1] for one in self.series] + panel.lengths.tolist()
         order = np.argsort(priorities, kind="stable")
         # No more than can be kept, as a stream's part may hold millions.
-        order = order[priorities[order] < self.lowest_refused][: most_series + 1]
+        order = order[priorities[order] < self.lowest_refused][: MOST_SERIES + 1]
         n_values = panel.n_channels * np.cumsum(np.maximum(lengths, 1)[order])
-        fitting = int(np.searchsorted(n_values, most_values, side="right"))
-        n_fitting = max(FEWEST_SERIES, min(fitting, most_series))
+        fitting = int(np.searchsorted(n_values, MOST_VALUES, side="right"))
+        n_fitting = max(FEWEST_SERIES, min(fitting, MOST_SERIES))
         chosen, refused = np.sort(order[:n_fitting]), order[n_fitting:]
         lowest_refused = self.lowest_refused
         if len(refused):

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from ._panel import Panel
-from ._warnings import warn_user
 from .device import trains_in_half_precision
 from .nn.coarse import segment_scale
 from .nn.convolution import receptive_field
@@ -26,7 +24,6 @@ SEGMENTS_PER_LENGTH = 6
 AUTO_BATCH_SIZE = 8  # TS2Vec's
 AUTO_STEPS = 100
 MOST_AUTO_STEPS = 1000
-MANY_PATCHES = 1024  # attention among which takes longer than all else
 # Fields of a network's shape that are not named after the parameter they follow from.
 _SAID_AS = {
     "patch_length": "patch_length (by max_tokens, if automatic)",
@@ -169,8 +166,9 @@ def training_plan(
 ) -> TrainingPlan:
     """How long to train on `n_series` series, and with which settings.
 
-    With `one_pass`, ``max_epochs="auto"`` means one pass over them, in batches of equal
-    size that leave out as few series as possible: no later epoch makes up for them.
+    With `one_pass`, ``max_epochs="auto"`` means one pass over them, and batches are of
+    equal size, so that fewer series than batches are left out, where it could be nearly
+    half of them (with batches of two, the last of an odd number is).
     """
     batch_size = settings.batch_size
     if isinstance(batch_size, str):
@@ -203,15 +201,3 @@ def training_plan(
         n_passes = 1 if max_epochs == "auto" else int(max_epochs)
         n_steps = n_passes * plan.steps_per_epoch
     return replace(plan, n_steps=n_steps)
-
-
-def warn_of_many_patches(panel: Panel, config: MUGConfig) -> None:
-    """Warn of series so much longer than those of `fit` that they take long."""
-    n_patches = -(-panel.n_timepoints // config.patch_length)
-    if config.has_fine and n_patches > max(MANY_PATCHES, 2 * config.n_patches):
-        warn_user(
-            f"The longest series of X has {panel.n_timepoints} timepoints, that of fit "
-            f"had {config.n_timepoints}. It is cut into {n_patches} patches; time and "
-            "memory grow with the square of their number. A fit on such series makes "
-            "longer patches."
-        )

@@ -1,7 +1,9 @@
 """partial_fit: training on a stream of series."""
 
+import tracemalloc
 import warnings
 from copy import deepcopy
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -120,7 +122,7 @@ def test_a_fit_forgets_the_stream_before_it():
 
 
 def test_the_sample_is_bounded(monkeypatch):
-    monkeypatch.setattr("mug_sklearn._estimator.MOST_SERIES", 12)
+    monkeypatch.setattr("mug_sklearn._reservoir.MOST_SERIES", 12)
     mug = small_mug()
     for chunk in stream(3):
         mug.partial_fit(chunk)
@@ -160,7 +162,7 @@ def test_a_narrower_embedding_is_warned_of():
 
 
 def test_the_sample_stays_small_when_series_get_longer(monkeypatch):
-    monkeypatch.setattr("mug_sklearn._estimator.MOST_VALUES", 600)
+    monkeypatch.setattr("mug_sklearn._reservoir.MOST_VALUES", 600)
     mug = small_mug()
     for chunk in [*stream(2), *stream(1, n_timepoints=60), *stream(2)]:
         mug.partial_fit(chunk)
@@ -223,6 +225,12 @@ def test_a_refused_call_changes_nothing(change, message):
     assert_array_equal(mug.transform(second), expected)
 
 
+def room_for(most_series, most_values):
+    return mock.patch.multiple(
+        "mug_sklearn._reservoir", MOST_SERIES=most_series, MOST_VALUES=most_values
+    )
+
+
 class TestReservoir:
     @settings(max_examples=50, deadline=None)
     @given(
@@ -236,14 +244,15 @@ class TestReservoir:
         self, chunks, most_series, most_values
     ):
         rng = np.random.default_rng(0)
-        reservoir, lengths, refused = Reservoir(), [], False
+        reservoir, lengths, refused = Reservoir.empty(), [], False
         for chunk in chunks:
             numbers = range(len(lengths), len(lengths) + len(chunk))
             panel = Panel(
                 [np.full((1, size), n) for n, size in zip(numbers, chunk, strict=True)]
             )
             before = [one.copy() for one in reservoir.series]
-            grown = reservoir.extended(panel, rng, most_series, most_values)
+            with room_for(most_series, most_values):
+                grown = reservoir.extended(panel, rng)
             assert all(map(np.array_equal, reservoir.series, before))
             reservoir, lengths = grown, lengths + chunk
             held = [int(one[0, 0]) for one in reservoir.series]
@@ -266,16 +275,28 @@ class TestReservoir:
         rng = np.random.default_rng(0)
         counts = np.zeros(12)
         for _ in range(4000):
-            reservoir = Reservoir()
+            reservoir = Reservoir.empty()
             for chunk in np.split(np.arange(12.0), 4):
                 series = np.repeat(chunk[:, None, None], 2, axis=2)
-                reservoir = reservoir.extended(Panel(series), rng, *most)
+                with room_for(*most):
+                    reservoir = reservoir.extended(Panel(series), rng)
             counts[[int(one[0, 0]) for one in reservoir.series]] += 1
         # Five standard deviations around 4000 * 3 / 12
         assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.75)
 
     def test_one_long_series_does_not_empty_it(self):
         rng = np.random.default_rng(0)
-        reservoir = Reservoir().extended(Panel(np.ones((50, 1, 2))), rng, 50, 300)
-        reservoir = reservoir.extended(Panel(np.ones((1, 1, 150))), rng, 50, 300)
+        short, long = Panel(np.ones((50, 1, 2))), Panel([np.ones((1, 150))])
+        with room_for(50, 300):
+            reservoir = Reservoir.empty().extended(short, rng).extended(long, rng)
         assert len(reservoir.series) >= 49
+
+    def test_series_are_taken_without_their_padding(self):
+        panel = Panel([np.ones((1, 200_000)), *(np.ones((1, 10)) for _ in range(99))])
+        rng = np.random.default_rng(0)
+        tracemalloc.start()
+        try:
+            Reservoir.empty().extended(panel, rng)
+            assert tracemalloc.get_traced_memory()[1] < 5e6
+        finally:
+            tracemalloc.stop()

@@ -238,24 +238,22 @@ def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArra
     """
     if isinstance(X, np.ndarray):
         return X
-    if channels is not None:
-        X = X[_as_named(X.columns, channels)]
+    if channels is not None and _has_channels(X, channels):
+        X = X[channels]
     groups = X.groupby(level=0, sort=False)
     series = [frame.to_numpy(dtype=np.float64).T for _, frame in groups]
     return stacked(series)
 
 
-def _as_named(columns: Any, channels: list[Any]) -> list[Any]:
-    """The columns in the order of `channels`, if they have any name in common."""
-    found = list(columns)
-    if set(found).isdisjoint(channels):
-        return found
-    if set(found) != set(channels):
+def _has_channels(X: Any, channels: list[Any]) -> bool:
+    """Whether the columns of `X` have the names of `channels`; some are an error."""
+    found = list(X.columns)
+    if set(found) != set(channels) and not set(found).isdisjoint(channels):
         raise ValueError(
             f"X has the channels {found}, but the estimator was fitted on {channels}: "
             "all names must be the same, in any order, or all different."
         )
-    return channels
+    return set(found) == set(channels)
 
 
 def _quick_mug(**parameters: Any) -> MUGTransformer:

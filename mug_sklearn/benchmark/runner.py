@@ -8,11 +8,10 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
-from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,6 +47,18 @@ class _Unit:
     method: str
     seed: int
     classifiers: tuple[str, ...]
+
+    def row_keys(self) -> list[tuple[str, ...]]:
+        """The keys of its rows."""
+        key = (self.dataset, str(self.resample), self.method, str(self.seed))
+        return [(*key, name) for name in self.classifiers]
+
+    def without(self, done: Collection[tuple[str, ...]]) -> "_Unit":
+        """The same with the classifiers that are not done yet."""
+        named = zip(self.classifiers, self.row_keys(), strict=True)
+        return replace(
+            self, classifiers=tuple(name for name, key in named if key not in done)
+        )
 
 
 def run_benchmark(
@@ -128,14 +139,15 @@ def run_benchmark(
     path = Path(output)
     sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     done = _prepare_file(path)
-    _warn_of_other_versions(path, done, datasets, table)
-    units = [
+    asked = [
         unit
         for name in sorted(datasets, key=lambda name: -sizes[name])
         for unit in _units(
-            name, str(datasets[name]), table, seeds, resamples, classifiers, done
+            name, str(datasets[name]), table, seeds, resamples, classifiers
         )
     ]
+    _warn_of_other_versions(path, asked, done)
+    units = [left for unit in asked if (left := unit.without(done)).classifiers]
     failures = []
     with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
         for rows in _run_units(units, table, n_jobs):
@@ -177,17 +189,13 @@ def _units(
     seeds: int,
     resamples: int,
     classifiers: Sequence[str],
-    done: Collection[tuple[str, ...]],
 ) -> Iterator[_Unit]:
-    """The fits to run on a data set, with the classifiers that are not done yet."""
+    """The fits that are asked for on a data set."""
     for resample in range(resamples + 1):
         for name, method in methods.items():
             wanted = [OWN] if method.is_classifier else dict.fromkeys(classifiers)
             for seed in range(seeds if method.is_random else 1):
-                key = (dataset, str(resample), name, str(seed))
-                left = tuple(one for one in wanted if (*key, one) not in done)
-                if left:
-                    yield _Unit(dataset, source, resample, name, seed, left)
+                yield _Unit(dataset, source, resample, name, seed, tuple(wanted))
 
 
 def _run_units(
@@ -364,9 +372,7 @@ def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
 
 
 def _prepare_file(path: Path) -> dict[tuple[str, ...], str]:
-    """Create or check the file; return the versions of its rows without an error.
-
-    They are given by the rows' keys.
+    """Create or check the file; return key -> versions of its rows without an error.
 
     A last line that was cut off while being written is removed.
     """
@@ -392,16 +398,12 @@ def _prepare_file(path: Path) -> dict[tuple[str, ...], str]:
 
 
 def _warn_of_other_versions(
-    path: Path,
-    done: Mapping[tuple[str, ...], str],
-    datasets: Iterable[str],
-    methods: Iterable[str],
+    path: Path, asked: Iterable[_Unit], done: Mapping[tuple[str, ...], str]
 ) -> None:
     """Warn of results by other versions of the libraries, which are not run again."""
-    wanted, now = {*product(datasets, methods)}, _versions()
-    # Of a key: data set, resample, method, seed, classifier.
-    asked = [v for key, v in done.items() if (key[0], key[2]) in wanted]
-    others = sorted({versions for versions in asked if versions != now})
+    now = _versions()
+    found = {done.get(key, now) for unit in asked for key in unit.row_keys()}
+    others = sorted(found - {now})
     if others:
         warn_user(
             f"{path} holds results of other versions, which are kept and not run "

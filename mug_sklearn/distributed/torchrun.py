@@ -98,9 +98,13 @@ def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
         raise ValueError(
             "random_state=None would differ between processes; give an int"
         )
-    unknown = sorted(set(parameters) - set(_SharedMUG._get_param_names()))
+    names = _SharedMUG._get_param_names()
+    unknown = sorted(set(parameters) - set(names))
     if unknown:
-        raise ValueError(f"--parameters: MUGTransformer has no {', '.join(unknown)}")
+        raise ValueError(
+            f"--parameters: MUGTransformer has no {', '.join(unknown)}; there are "
+            f"{', '.join(names)}"
+        )
     return _SharedMUG().set_params(**parameters)
 
 
@@ -134,7 +138,11 @@ def _check_same_series(X: Any) -> None:
     summaries = [own] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(summaries, own)
     if any(summary != own for summary in summaries):
-        raise ValueError(f"the processes read different series: {summaries}")
+        sizes = [(one["n_series"], one["n_timepoints"]) for one in summaries]
+        raise ValueError(
+            "the processes read different series; their numbers and greatest lengths "
+            f"are {sizes}"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 Li et al., "ShapeNet: A Shapelet-Neural Network Approach for Multivariate Time Series
 Classification", AAAI 2021. Ours: a segment spans all channels; long segments are
 averaged down to a bounded number of points, so that cost grows linearly with T; gaps
-are masked; a partly observed segment counts if at least half of its points are.
+are masked; a segment counts if at least half of its points are observed.
 """
 
 from dataclasses import dataclass
@@ -290,10 +290,9 @@ class ShapeletTransform(nn.Module):
         half = gaps.sum(dim=(1, 2))[:, None] / 2
         fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
         penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
-        from_means = shapelet.square().sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(
-            min=1
-        )
-        # Where nothing is shared, `square` is 0.
+        n_known = known.sum(dim=(1, 2)).clamp(min=1)
+        from_means = shapelet.square().sum(dim=(1, 2)) / n_known
+        # Where nothing is shared, that would be 0 / 0.
         square = torch.where(common > 0, square / common, from_means[:, None])
         return square + penalty
 

@@ -123,7 +123,7 @@ def augmented_view(
 ) -> View:
     """Crop, scale and jitter each series, and hide spans for the pretext task.
 
-    A series of whose values the crop would keep none stays whole.
+    A series stays whole if the crop would keep none of its values.
 
     Parameters
     ----------

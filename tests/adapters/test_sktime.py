@@ -19,6 +19,7 @@ from sktime.transformations.series.summarize import SummaryTransformer
 from sktime.utils.estimator_checks import check_estimator
 
 from mug_sklearn.adapters.sktime import (
+    as_panel,
     PanelClassifierAdapter,
     PanelTransformerAdapter,
 )
@@ -81,6 +82,10 @@ def test_channels_are_found_by_name(panel):
     assert_allclose(adapter.transform(swapped), adapter.transform(panel), atol=1e-5)
     renamed = [frame.set_axis(["a", "b"], axis=1) for frame in frames]
     assert_allclose(adapter.transform(renamed), adapter.transform(panel), atol=1e-5)
+    twice = as_panel(
+        pd.concat(frames, keys=range(12)).set_axis(["a", "a"], axis=1), ["p"]
+    )
+    assert_array_equal(twice, panel)
     for names in (["q", "a"], ["p"], ["p", "q", "r"]):
         other = [pd.DataFrame(0.0, frame.index, names) for frame in frames]
         with pytest.raises(ValueError, match="but the estimator was fitted on"):
