@@ -19,9 +19,9 @@ from sktime.transformations.series.summarize import SummaryTransformer
 from sktime.utils.estimator_checks import check_estimator
 
 from mug_sklearn.adapters.sktime import (
-    as_panel,
     PanelClassifierAdapter,
     PanelTransformerAdapter,
+    as_panel,
 )
 
 from ..conftest import small_mug
