@@ -104,6 +104,7 @@ def _all_or_nothing(
     @wraps(method)
     def wrapped(self: Any, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Any:
         before = without_callbacks(self.__dict__)
+        records_gradients = torch.is_grad_enabled()
         try:
             return method(self, *args, **kwargs)
         except BaseException:
@@ -111,6 +112,8 @@ def _all_or_nothing(
             self.__dict__.update(before)
             for name in without_callbacks(self.__dict__).keys() - before.keys():
                 del self.__dict__[name]
+            # One inside torch.no_grad itself leaves it switched off.
+            torch.set_grad_enabled(records_gradients)
             raise
 
     return wrapped

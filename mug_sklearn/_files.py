@@ -80,6 +80,7 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         # Those of the replaced file, or the usual ones; the writer may set others.
         permissions = (target if target.exists() else temporary).stat().st_mode
+        temporary.chmod(0o600)  # while its content comes
         yield temporary
         temporary.chmod(stat.S_IMODE(permissions))
         os.replace(temporary, target)

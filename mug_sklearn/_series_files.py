@@ -2,7 +2,7 @@
 
 import csv
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,8 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 
 def _read_csv(path: Path) -> NDArray:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = (row for row in csv.reader(file, skipinitialspace=True) if row)
+        lines = _refusing_nul(file)
+        rows = (row for row in csv.reader(lines, skipinitialspace=True) if row)
         first_line = next(rows, None)
         if first_line is None:
             raise ValueError("it is empty")
@@ -183,6 +184,14 @@ def _read_csv(path: Path) -> NDArray:
             f"{error}; accepted are numbers, empty cells and one line of names on top"
         ) from error
     return _checked(frame.to_numpy())
+
+
+def _refusing_nul(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of text, in which pandas would read a cell with NUL as empty."""
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise ValueError(f"line {number} holds a NUL character, so it is no text")
+        yield line
 
 
 def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:

@@ -216,3 +216,18 @@ def test_the_number_of_a_device_is_checked(monkeypatch):
     assert resolve_device("cuda:1").index == 1
     with pytest.raises(ValueError, match="device='cuda:2' is not available"):
         resolve_device("cuda:2")
+
+
+def test_an_interrupt_leaves_gradients_on(panel, monkeypatch):
+    def interrupted(*arguments):
+        torch.set_grad_enabled(False)  # as inside torch.no_grad
+        raise KeyboardInterrupt
+
+    mug = small_mug(max_epochs=0).fit(panel)
+    monkeypatch.setattr("mug_sklearn._estimator.network_from_arrays", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            mug.to("cpu")
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)

@@ -37,3 +37,15 @@ def test_an_interrupt_just_after_the_replacement_stays_one(tmp_path, monkeypatch
         temporary.write_text("after")
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
     assert path.read_text() == "after"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_nobody_else_reads_a_file_while_it_is_written(tmp_path):
+    path = tmp_path / "model"
+    for mode in (0o600, 0o640):
+        path.touch()
+        path.chmod(mode)
+        with replaced_file(path) as temporary:
+            assert temporary.stat().st_mode & 0o777 == 0o600
+            temporary.write_text("after")
+        assert path.stat().st_mode & 0o777 == mode

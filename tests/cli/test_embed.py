@@ -262,6 +262,7 @@ class TestRefused:
         (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
         (tmp_path / "word.csv").write_text("1,x\n3,4\n")
         (tmp_path / "empty.csv").write_text("")
+        (tmp_path / "nul.csv").write_text("1,2\n3,\x004\n")
         (tmp_path / "blank.csv").write_text("  \n")
         (tmp_path / "truth.csv").write_text("True,False\nFalse,True\n")
         np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
@@ -322,6 +323,7 @@ class TestRefused:
             ("embed foreign.npz out.npz", "its member 'X' is no array"),
             ("embed archive.npy out.npz", "it is an archive of arrays"),
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
+            ("embed nul.csv out.npz", "line 2 holds a NUL character"),
             ("embed counted.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed columns.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed from1.csv out.npz", "its first line counts 1, …, 30, as"),
