@@ -99,11 +99,17 @@ _Returned = TypeVar("_Returned")
 def _all_or_nothing(
     method: Callable[Concatenate[Any, _Arguments], _Returned],
 ) -> Callable[Concatenate[Any, _Arguments], _Returned]:
-    """Let a method take back all changes to its estimator if it raises anything."""
+    """Let a method take back all changes to its estimator if it raises anything.
+
+    A caller's RandomState goes back, too, so that another try draws the same numbers.
+    """
 
     @wraps(method)
     def wrapped(self: Any, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Any:
         before = without_callbacks(self.__dict__)
+        source = self.random_state
+        draws = isinstance(source, np.random.RandomState)
+        numbers = source.get_state() if draws else None
         records_gradients = torch.is_grad_enabled()
         try:
             return method(self, *args, **kwargs)
@@ -114,6 +120,8 @@ def _all_or_nothing(
                 del self.__dict__[name]
             # One inside torch.no_grad itself leaves it switched off.
             torch.set_grad_enabled(records_gradients)
+            if draws:
+                source.set_state(numbers)
             raise
 
     return wrapped
@@ -785,7 +793,6 @@ class MUGTransformer(
             warn_of_many_patches(panel, config)
         else:
             warn_of_few_timepoints(panel)
-        # Last: what is refused draws no number from a caller's RandomState.
         seed = self._draw_seed()
         # From here on, half of what is fitted is that of before.
         self._unfinished = None

@@ -39,10 +39,15 @@ class TestDeterminism:
         again = small_mug(random_state=np.random.RandomState(7)).fit_transform(panel)
         assert_array_equal(first, again)
 
-    def test_what_is_refused_draws_nothing_from_it(self, panel):
+    def test_what_fails_draws_nothing_from_it(self, panel):
         state = np.random.RandomState(7)
-        for parameters, X in (({"n_heads": 3}, panel), ({}, panel * np.inf)):
-            with pytest.raises(ValueError, match=r"n_heads|infinity"):
+        wild = {"learning_rate": 1e30, "max_epochs": 9, "early_stopping": False}
+        for parameters, X in (
+            ({"n_heads": 3}, panel),
+            ({}, panel * np.inf),
+            (wild, panel),
+        ):
+            with pytest.raises(ValueError, match=r"n_heads|infinity|diverged"):
                 small_mug(random_state=state, **parameters).fit(X)
         assert state.randint(2**31) == np.random.RandomState(7).randint(2**31)
 
