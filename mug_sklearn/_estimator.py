@@ -599,10 +599,7 @@ class MUGTransformer(
         NotFittedError
             If the estimator is not fitted.
         """
-        check_is_fitted(self)
-        panel = read_panel(self, X, reset=False)
-        warn_of_unobserved(panel)
-        warn_of_many_patches(panel, self.config_)
+        panel = self._read_to_transform(X)
         embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
@@ -653,10 +650,7 @@ class MUGTransformer(
         >>> fine.tokens.shape, fine.spans[:2].tolist()
         ((8, 20, 32), [[0, 1], [1, 2]])
         """
-        check_is_fitted(self)
-        panel = read_panel(self, X, reset=False)
-        warn_of_unobserved(panel)
-        warn_of_many_patches(panel, self.config_)
+        panel = self._read_to_transform(X)
         return self._inference().token_representations(panel)
 
     @_all_or_nothing
@@ -855,6 +849,7 @@ class MUGTransformer(
             losses=interrupted["losses"],
             calibrates=interrupted["calibrates"],
         )
+        self._unfinished = None
         del self._interrupted
         n_done = -(-len(interrupted["losses"]["loss"]) // plan.steps_per_epoch)
         tasks = FitTasks(self, X, y, plan.n_epochs - n_done, first_epoch=n_done)
@@ -862,7 +857,6 @@ class MUGTransformer(
 
     def _follow(self, course: Course, tasks: FitTasks) -> None:
         """Train, epoch by epoch, and set what the fit leaves."""
-        self._unfinished = None
         n_earlier = len(self.history_) - tasks.first_epoch
 
         def end_epoch(trainer: Trainer, epoch: int) -> bool:
@@ -962,6 +956,14 @@ class MUGTransformer(
     def _place_readout(self, readout: Readout) -> None:
         self.readout_ = readout.to(double_precision_device(torch.device(self.device_)))
 
+    def _read_to_transform(self, X: Any) -> Panel:
+        """Validate `X`, and warn of what is probably a mistake or takes long."""
+        check_is_fitted(self)
+        panel = read_panel(self, X, reset=False)
+        warn_of_unobserved(panel)
+        warn_of_many_patches(panel, self.config_)
+        return panel
+
     def _inference(self) -> Inference:
         return Inference(
             self.network_,
@@ -975,8 +977,9 @@ class MUGTransformer(
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
         # A plain fit before the stream has left no sample.
-        earlier = self.__dict__.get("_reservoir") if goes_on else None
-        earlier = earlier or Reservoir.empty()
+        earlier = Reservoir.empty()
+        if goes_on:
+            earlier = getattr(self, "_reservoir", earlier)
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
         self._reservoir = earlier.extended(panel, rng)
         if goes_on:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -242,15 +242,15 @@ class Panel:
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
         """Copies of some series, float64 arrays of shape (C, T_i) without padding."""
         lengths = np.maximum(self.lengths[indices], 1)
-        if isinstance(self.series, list):
-            # Not padded: one of them may be far longer than the rest.
-            return [
-                np.array(self.series[index][:, :length], dtype=np.float64)
-                for index, length in zip(indices, lengths, strict=True)
-            ]
-        padded = self._padded(indices, max(lengths, default=1))
+        # Not padded: one of them may be far longer than the rest.
+        rows: Iterable[np.ndarray] = (
+            self.series.take(indices)
+            if isinstance(self.series, StoredSeries)
+            else (self.series[index] for index in indices)
+        )
         return [
-            one[:, :length].copy() for one, length in zip(padded, lengths, strict=True)
+            np.array(one[:, :length], dtype=np.float64)
+            for one, length in zip(rows, lengths, strict=True)
         ]
 
     def _padded(self, indices: np.ndarray, width: int) -> np.ndarray:

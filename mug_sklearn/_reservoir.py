@@ -59,13 +59,10 @@ class Reservoir:
         fitting = int(np.searchsorted(n_values, MOST_VALUES, side="right"))
         n_fitting = max(FEWEST_SERIES, min(fitting, MOST_SERIES))
         chosen, refused = np.sort(order[:n_fitting]), order[n_fitting:]
-        lowest_refused = self.lowest_refused
-        if len(refused):
-            lowest_refused = min(lowest_refused, float(priorities[refused[0]]))
         return Reservoir(
             [self.series[row] for row in chosen[chosen < n_kept]]
             + panel.take(chosen[chosen >= n_kept] - n_kept),
             self.n_seen + panel.n_series,
             priorities[chosen],
-            lowest_refused,
+            float(priorities[refused[0]]) if len(refused) else self.lowest_refused,
         )

@@ -56,8 +56,7 @@ def test_changes_to_a_private_memory_map_stay(array, tmp_path):
 
 def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
     mug = small_mug().partial_fit(array)
-    lowest = Reservoir(mug._reservoir.series[:2], 30, np.zeros(2), 1e-9)
-    mug._reservoir = lowest
+    mug._reservoir = Reservoir(mug._reservoir.series[:2], 30, np.zeros(2), 1e-9)
     mug.partial_fit(Store(array[:3]))
     assert mug.n_series_seen_ == 33
     assert len(mug._reservoir.series) == 2

@@ -248,12 +248,13 @@ def as_panel(X: Any, channels: list[Any] | None = None) -> NDArray | list[NDArra
 def _has_channels(X: Any, channels: list[Any]) -> bool:
     """Whether the columns of `X` have the names of `channels`; some are an error."""
     found = list(X.columns)
-    if set(found) != set(channels) and not set(found).isdisjoint(channels):
+    are_the_same = set(found) == set(channels)
+    if not are_the_same and not set(found).isdisjoint(channels):
         raise ValueError(
             f"X has the channels {found}, but the estimator was fitted on {channels}: "
             "all names must be the same, in any order, or all different."
         )
-    return set(found) == set(channels)
+    return are_the_same
 
 
 def _quick_mug(**parameters: Any) -> MUGTransformer:

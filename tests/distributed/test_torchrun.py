@@ -198,8 +198,8 @@ def test_one_process_needs_no_launcher(series, path, monkeypatch):
     ("parameters", "message"),
     [
         (["d_model"], "takes name=value, not 'd_model'"),
-        (["depth=3"], "MUGTransformer has no depth"),
-        (["granularity__x=1"], "MUGTransformer has no granularity__x"),
+        (["depth=3"], "Invalid parameter 'depth'"),
+        (["granularity__x=1"], "Invalid parameter 'granularity__x'"),
         (["d_model=-8"], "'d_model' parameter of MUGTransformer must be an int"),
         (["random_state=None"], "give an int"),
         (["loss=mse"], "'loss' parameter"),
@@ -245,12 +245,14 @@ def test_bad_files_end_it_with_a_message(path, capsys):
     ("other", "message"),
     [
         ("missing.npy", "error in process 1: .*missing.npy"),
+        ("fewer.npy", "error in process 1: the processes read different series"),
         ("other.npy", "error in process 1: the processes read different series"),
     ],
 )
 def test_an_error_in_one_process_ends_all_with_its_message(
     path, series, other, message
 ):
+    np.save(path.with_name("fewer.npy"), series[:5])
     np.save(path.with_name("other.npy"), series[::-1])
     saved = path.with_name("model")
     script = path.with_name("script.py")
