@@ -74,10 +74,11 @@ ax.legend(loc="lower right")
 # Tune only the classifier
 # ------------------------
 # `FrozenEstimator` takes a fitted encoder: fitting the pipeline, or a clone of it, does
-# not fit the encoder again. It has seen the series of the validation folds, though
-# never their labels. So this measures how well the classifier does where the series to
-# be labelled are known beforehand; fit the encoder inside the folds, as above, to
-# measure what to expect on series that it has never seen.
+# not fit the encoder again. It has seen the series of the validation folds, and their
+# labels only as far as they chose its granularity above. So this measures how well the
+# classifier does where the series to be labelled are known beforehand; fit the encoder
+# inside the folds, as above, to measure what to expect on series that it has never
+# seen.
 
 encoder = search.best_estimator_["mug"]
 pipeline = Pipeline([("mug", FrozenEstimator(encoder)), ("svc", SVC())])

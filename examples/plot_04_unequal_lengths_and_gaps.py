@@ -39,8 +39,7 @@ print(f"test accuracy: {complete:.3f}")
 # Cut values out
 # --------------
 # This is done in two ways: single values at random, and one block of neighbouring
-# timepoints in every channel, each at its own place. The block is the harder case,
-# because the values beside a gap tell less about it.
+# timepoints in every channel, each at its own place.
 
 
 def without_values(series, share, rng):
@@ -108,14 +107,15 @@ axes[0].legend()
 # %%
 # A tenth missing costs next to nothing. With half missing, interpolation is ahead:
 # these series are smooth, so a straight line is a good guess of what is missing, and
-# masking makes no guess. Where you know that your series are smooth and the gaps short,
-# fill them; where a guess would be an invention, leave NaN.
+# masking makes no guess. A block is harder to fill than single values, because the
+# values beside it tell less about it. Where you know that your series are smooth and
+# the gaps short, fill them; where a guess would be an invention, leave NaN.
 
 # %%
 # Gaps in the training series too
 # -------------------------------
 # Where you expect gaps, you can train with gaps: encoder and classifier then learn from
-# series like those that they will meet. Here that regains half of what is lost.
+# series like those that they will meet. Here that regains about half of what is lost.
 
 X_train = [without_values(series, 0.5, rng) for series in data.X_train]
 X_test = [without_values(series, 0.5, rng) for series in data.X_test]

@@ -94,10 +94,11 @@ axes[0].legend()
 # How to read this
 # ----------------
 # The motions are periodic and start anywhere, so two recordings of walking may differ
-# at every timepoint. There the embedding is far ahead with two of the three detectors,
-# and the local outlier factor is little better than guessing on either input. The days
-# are aligned by the clock and 24 values long: there every detector does better on the
-# raw values, and the local outlier factor is the best of them. So try both inputs and
-# more than one detector, on a few abnormal series that you know.
+# at every timepoint. There the embedding is far ahead with two of the three detectors;
+# the local outlier factor is erratic on 36 series, on either input. The days are
+# aligned by the clock and 24 values long: there the raw values win with the local
+# outlier factor and the nearest neighbour, while the isolation forest goes either way
+# with another random state. So try both inputs and more than one detector, on a few
+# abnormal series that you know.
 
 plt.show()

@@ -49,7 +49,7 @@ all_series = {"Mackey-Glass": mackey_glass(), "seasonal": seasonal()}
 fig, axes = plt.subplots(2, layout="constrained")
 for ax, (name, series) in zip(axes, all_series.items(), strict=True):
     ax.plot(series[:400])
-    ax.set_title(name)
+    ax.set(title=name, ylabel="value")
 axes[-1].set_xlabel("timepoint")
 
 # %%
@@ -114,7 +114,8 @@ for ax, (name, series) in zip(axes, all_series.items(), strict=True):
     ax.plot(new_target[0], color="gray", ls="--", label="what followed")
     for method in ("ridge on raw values", "ridge on last multi token"):
         ax.plot(found[method][0], ".-", label=method)
-    ax.set_title(f"{name}, first test window")
+    ax.set(title=f"{name}, first test window", ylabel="value")
+axes[-1].set_xlabel("timepoints from the origin")
 axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %%

@@ -79,6 +79,8 @@ for index, ax in enumerate(axes.flat):
     ax.set_title(CLASSES[index])
 for ax in axes[1]:
     ax.set_xlabel("seconds from R")
+for ax in axes[:, 0]:
+    ax.set_ylabel("millivolt")
 
 # %%
 # One granularity, the other, both
@@ -139,6 +141,7 @@ for ax, name in zip(axes, ("fine", "coarse", "multi"), strict=True):
         display_labels=CLASSES,
         xticks_rotation="vertical",
         colorbar=False,
+        im_kw={"vmin": 0, "vmax": 50},  # all beats of a class
         ax=ax,
     )
     ax.set_title(name)

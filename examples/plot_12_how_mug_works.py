@@ -48,16 +48,21 @@ for name, (vectors, _, spans) in tokens.items():
 def plot_tokens(ax, name, series=0):
     """Draw the tokens of one series as a heat map over its timepoints."""
     vectors, _, spans = tokens[name]
-    extent = (spans[0, 0], spans[-1, 1], 0, vectors.shape[2])
     ax.imshow(
-        vectors[series].T, aspect="auto", origin="lower", extent=extent, cmap="RdBu"
+        vectors[series].T,
+        aspect="auto",
+        origin="lower",
+        extent=(spans[0, 0], spans[-1, 1], 0, vectors.shape[2]),
+        cmap="RdBu",
+        vmin=-3,
+        vmax=3,
     )
-    ax.set(title=f"{name} tokens", ylabel="feature")
+    ax.set(title=f"{name} tokens, red is -3 and blue is 3", ylabel="feature")
 
 
 fig, axes = plt.subplots(2, sharex=True, layout="constrained")
 axes[0].plot(data.X_test[0, 0])
-axes[0].set_title("first test series")
+axes[0].set(title="first test series", ylabel="value")
 plot_tokens(axes[1], "fine")
 axes[1].set_xlabel("timepoint")
 
@@ -79,7 +84,7 @@ ax.set(xlabel="timepoint", ylabel="segment", title="segments of a series")
 # others, become shapelets. A series is described by how near it comes to each of them.
 # The picture shows one of each length, on the test series that matches it best. *Ours*:
 # beside them stands a bank of random shapelets, which are drawn and not learnt; on many
-# data sets they do most of the work.
+# data sets they do most of the work. What is dotted lies beyond the end of the series.
 
 plot_shapelets(mug, data.X_test, n_shapelets=3)
 
@@ -148,7 +153,7 @@ for ax, (stage, found) in zip(axes, stages.items(), strict=True):
 # Chance is one in 8, the size of a batch in training, and one in 150. After training
 # the scores spread far wider: series that move alike have similar keys, and those that
 # do not score below zero. Among similar series, a series' own key stands out only a
-# little.
+# little, and with another random state the untrained network may find as many.
 
 # %%
 # 6. Loss

@@ -6,11 +6,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._estimator import MUGTransformer
 from .._input_forms import read_panel
@@ -25,9 +26,22 @@ _HEIGHT_OF_AXES = 1.6  # inches
 
 
 def new_or_given_axes(
-    ax: Any, n_axes: int, height_ratios: Sequence[float] | None = None
+    ax: Any,
+    n_axes: int,
+    height_ratios: Sequence[float] | None = None,
+    sharey: bool = False,
 ) -> NDArray:
     """Stacked axes with a common time axis, or those that were given.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes, array-like of them, or None
+    n_axes : int
+        Number of axes that the picture needs.
+    height_ratios : sequence of float, optional
+        Relative heights of new axes; by default, equal ones.
+    sharey : bool, default=False
+        Whether new axes have a common range of values, too.
 
     Raises
     ------
@@ -41,6 +55,7 @@ def new_or_given_axes(
             n_axes,
             squeeze=False,
             sharex=True,
+            sharey=sharey,
             height_ratios=ratios,
             figsize=(7, height),
             layout="constrained",
@@ -98,6 +113,26 @@ def require_count(name: str, count: Any, most: int, of_what: str) -> int:
     return int(count)
 
 
+def read_labels(y: Any) -> NDArray:
+    """Labels as an array of numbers, of booleans or of strings.
+
+    Labels of several kinds become strings; with missing ones among them, they stay as
+    they are.
+    """
+    # scikit-learn would turn pandas' nullable integers and booleans into floats.
+    labels = column_or_1d(np.asarray(y))
+    if labels.dtype == object and not pd.isna(labels).any():
+        return np.array(labels.tolist())
+    return labels
+
+
+def beside(ax: Axes) -> dict[str, Any]:
+    """Where to put a legend: beside the axes if their figure makes room for it."""
+    if ax.figure.get_layout_engine() is None:
+        return {"loc": "best"}
+    return {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+
+
 def widen_by_legend(ax: Axes) -> None:
     """Widen the axes' figure by the width of the legend, which stands beside them."""
     figure: Any = ax.figure
@@ -126,13 +161,16 @@ def draw_series(
         lines += ax.plot(time, one, color=colour, label=f"channel {channel}", **line)
         known = np.isfinite(np.concatenate(([np.nan], one, [np.nan])))
         alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
-        ax.plot(time[alone], one[alone], ".", color=colour, **line)
+        width = lines[-1].get_linewidth()
+        ax.plot(
+            time[alone], one[alone], ".", markersize=4 * width, color=colour, **line
+        )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return lines
 
 
 def draw_channel_legend(ax: Axes, lines: Sequence[Line2D]) -> None:
-    """Add a legend of the channels, as long as each has a colour of its own.
+    """Add a legend of the channels, if there are several and not more than colours.
 
     Parameters
     ----------
@@ -141,11 +179,6 @@ def draw_channel_legend(ax: Axes, lines: Sequence[Line2D]) -> None:
         From `draw_series`.
     """
     if 1 < len(lines) <= len(COLOURS):
-        legend = ax.legend(
-            handles=lines,
-            loc="upper left",
-            bbox_to_anchor=(1, 1),
-            fontsize="small",
-        )
+        legend = ax.legend(handles=lines, fontsize="small", **beside(ax))
         for handle in filter(None, legend.legend_handles):
             handle.set(alpha=1, linewidth=1.5)  # lines may be faint, the legend not

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -140,16 +141,19 @@ class CrossAttentionDisplay:
         above.set_title("Which segments the timestamps drew on")
         above.set_ylabel("value")
         draw_channel_legend(above, lines)
-        order = self._draw_weights(below)
+        image, order = self._draw_weights(below)
         self._draw_segments(below, order)
         below.set_xlabel("timepoint")
-        below.set_xlim(-0.5, self.values.shape[1] - 0.5)
+        for one in axes:
+            one.set_xlim(-0.5, self.values.shape[1] - 0.5)
+        # Beside both axes: it takes its place from both alike.
+        below.figure.colorbar(image, ax=axes.tolist(), label="attention weight")
         self.ax_ = axes
         self.figure_ = below.figure
         return self
 
-    def _draw_weights(self, ax: Axes) -> NDArray:
-        """Draw the weights, one row per segment; return the segments in row order."""
+    def _draw_weights(self, ax: Axes) -> tuple[QuadMesh, NDArray]:
+        """Draw the weights, one row per segment; with the segments in row order."""
         length = np.diff(self.segment_spans, axis=1)[:, 0]
         order = np.lexsort((self.segment_spans[:, 0], length))
         edges, columns = [self.token_spans[0, 0]], []
@@ -163,7 +167,7 @@ class CrossAttentionDisplay:
         image = ax.pcolormesh(
             *(np.array(edges) - 0.5, rows), np.array(columns).T, cmap="Blues", vmin=0
         )
-        ax.figure.colorbar(image, ax=ax, label="attention weight")
+        ax.set_facecolor("0.7")  # shows in the gaps, where no weight is
         ax.set_ylim(len(order) - 0.5, -0.5)
         lengths = np.unique(length)
         ax.set_yticks(
@@ -174,7 +178,7 @@ class CrossAttentionDisplay:
         for one in lengths[1:]:
             boundary = np.flatnonzero(length[order] == one)[0] - 0.5
             ax.axhline(boundary, color="grey", linewidth=0.8)
-        return order
+        return image, order
 
     def _draw_segments(self, ax: Axes, order: NDArray) -> None:
         """Draw a line in each row where its segment lies."""
@@ -189,8 +193,9 @@ def plot_cross_attention(
     """Draw which segments each timestamp of a series drew on.
 
     The upper axes show the series. In the lower ones, each row is a segment, shorter
-    ones first, with a line where it lies; the darker a cell, the more the timestamp
-    there drew on the segment.
+    ones first, with a line where it lies; the darker blue a cell, the more the
+    timestamp there drew on the segment. A gap is grey. Up to six channels have a colour
+    of their own; of more, colours repeat, and there is no legend.
 
     Parameters
     ----------

@@ -11,15 +11,13 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
 )
 
-from ._style import MARKS, widen_by_legend
+from ._style import MARKS, beside, read_labels, widen_by_legend
 
 _METHODS = ("pca", "tsne", "umap")
 _CLASSES_PER_LEGEND_COLUMN = 12
@@ -148,10 +146,13 @@ class EmbeddingDisplay:
             raise ValueError(f"method={method!r}; accepted are {', '.join(_METHODS)}.")
         labels = None
         if y is not None:
-            labels = column_or_1d(y)
+            labels = read_labels(y)
             check_consistent_length(vectors, labels)
             if pd.isna(labels).any():
                 raise ValueError("y has missing labels; leave out their series.")
+            if labels.dtype.kind == "f" and np.isinf(labels).any():
+                raise ValueError("y has infinite values; accepted are finite numbers.")
+            _classes(labels)
         if method == "pca":
             points, shares = _principal_plane(vectors)
             first, second = (
@@ -176,17 +177,23 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
             This display.
+
+        Raises
+        ------
+        ValueError
+            If there are more classes than marks that differ.
         """
+        classes = None if self.y is None else _classes(self.y)
         own_figure = ax is None
         if ax is None:
             ax = plt.subplots(layout="constrained")[1]
         if self.y is None:
             _scatter(ax, self.points, *MARKS[0])
-        elif type_of_target(self.y).startswith("continuous"):
+        elif classes is None:
             marks = _scatter(ax, self.points, self.y, "o")
             ax.figure.colorbar(marks, ax=ax, label="y")
         else:
-            _scatter_classes(ax, self.points, self.y)
+            _scatter_classes(ax, self.points, self.y, classes)
             if own_figure:
                 widen_by_legend(ax)
         ax.set_xlabel(self.axis_labels[0])
@@ -212,8 +219,9 @@ def plot_embedding(
     embedding : array-like of shape (n_series, n_features)
         Output of `MUGTransformer.transform`.
     y : array-like of shape (n_series,), default=None
-        Class labels, shown as colours and markers with a legend; or real numbers with
-        a fractional part, shown as a colour scale.
+        Class labels, at most 48 different ones, shown as colours and markers with a
+        legend; or numbers with a fractional part or of more than 48 values, shown as a
+        colour scale.
     method : {"pca", "tsne", "umap"}, default="pca"
         "tsne" is scikit-learn's, with a perplexity of at most a third of the number of
         series.
@@ -232,8 +240,8 @@ def plot_embedding(
     ------
     ValueError
         If `method` is unknown, if `embedding` is not a finite table or has fewer than
-        four series with "tsne" or "umap", or if `y` has a different length or lacks
-        labels.
+        four series with "tsne" or "umap", or if `y` has a different length, lacks
+        labels, holds infinite values or more than 48 classes that are not numbers.
     ImportError
         If umap-learn is needed but not installed.
 
@@ -298,11 +306,24 @@ def _scatter(ax: Axes, points: NDArray, colour: Any, marker: str) -> Any:
     return ax.scatter(x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0)
 
 
-def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
-    classes = np.unique(y)
+def _classes(y: NDArray) -> NDArray | None:
+    """The different labels, or None if they are numbers for a colour scale."""
+    values = np.unique(y)
+    is_number = y.dtype.kind in "iuf"
+    if is_number and (len(values) > len(MARKS) or np.mod(values, 1).any()):
+        return None
+    if len(values) > len(MARKS):
+        raise ValueError(
+            f"y has {len(values)} classes; at most {len(MARKS)} are accepted, as there "
+            "are no more marks that differ."
+        )
+    return values
+
+
+def _scatter_classes(ax: Axes, points: NDArray, y: NDArray, classes: NDArray) -> None:
     marks = [
-        _scatter(ax, points[y == label], *MARKS[index % len(MARKS)])
-        for index, label in enumerate(classes)
+        _scatter(ax, points[y == label], *mark)
+        for label, mark in zip(classes, MARKS, strict=False)
     ]
     # Both are passed, as matplotlib itself skips labels with a leading underscore.
     legend = ax.legend(
@@ -310,8 +331,7 @@ def _scatter_classes(ax: Axes, points: NDArray, y: NDArray) -> None:
         [str(label) for label in classes],
         title="class",
         ncols=-(-len(classes) // _CLASSES_PER_LEGEND_COLUMN),
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
+        **beside(ax),
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

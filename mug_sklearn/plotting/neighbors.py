@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils.validation import column_or_1d
 
 from .._input_forms import one_series
 from ._style import (
@@ -15,6 +14,7 @@ from ._style import (
     draw_series,
     new_or_given_axes,
     read_fitted_panel,
+    read_labels,
     require_count,
 )
 
@@ -116,7 +116,7 @@ class NeighborsDisplay:
         number = require_count(
             "n_neighbors", n_neighbors, panel.n_series, "the number of series in X"
         )
-        labels = None if y is None else column_or_1d(y)
+        labels = None if y is None else read_labels(y)
         if labels is not None and len(labels) != panel.n_series:
             raise ValueError(
                 f"y has {len(labels)} labels, but X has {panel.n_series} series."
@@ -150,7 +150,7 @@ class NeighborsDisplay:
         ValueError
             If `ax` holds a different number of axes.
         """
-        axes = new_or_given_axes(ax, 1 + len(self.neighbors))
+        axes = new_or_given_axes(ax, 1 + len(self.neighbors), sharey=True)
         lines = draw_series(axes[0], self.query)
         axes[0].set_title("query", fontsize="medium", fontweight="bold")
         for number, series in enumerate(self.neighbors):
@@ -163,6 +163,8 @@ class NeighborsDisplay:
                 parse_math=False,
             )
         draw_channel_legend(axes[0], lines)
+        for one in axes:
+            one.set_ylabel("value")
         axes[-1].set_xlabel("timepoint")
         self.ax_ = axes
         self.figure_ = axes[0].figure
@@ -179,6 +181,10 @@ def plot_neighbors(
     ax: Any = None,
 ) -> NDArray:
     """Draw a series and those of a panel nearest to it by their embeddings.
+
+    In a new figure, all series have the same scales of time and of values. Up to six
+    channels have a colour of their own; of more, colours repeat, and there is no
+    legend.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._panel import Panel
-from ..nn.coarse import ShapeletTransform
+from ..nn.coarse import ShapeletTransform, masked_average_pool
 from ._style import (
     draw_channel_legend,
     draw_series,
@@ -34,17 +34,21 @@ class MatchedShapelet:
         few timepoints.
     values : ndarray of shape (n_channels, n_points)
         The shapelet in the units of the series; NaN where it is not observed.
+    compared : bool ndarray of shape (n_channels, n_points)
+        Where the series has a value to compare with the shapelet's.
     series : ndarray of shape (n_channels, n_timepoints)
         The series that matches it best.
     row : int
         Row number of that series in the panel.
     distance : float
-        Mean squared difference, each channel in units of its standard deviation.
+        Mean squared difference over what is compared, each channel in units of its
+        standard deviation.
     """
 
     length: int
     timepoints: NDArray
     values: NDArray
+    compared: NDArray
     series: NDArray
     row: int
     distance: float
@@ -146,8 +150,11 @@ class ShapeletsDisplay:
         axes = new_or_given_axes(ax, len(self.shapelets))
         thin = []
         for one, shapelet in zip(axes, self.shapelets, strict=True):
-            thin.append(draw_series(one, shapelet.series, alpha=0.6, linewidth=0.8))
-            draw_series(one, shapelet.values, shapelet.timepoints, linewidth=2.5)
+            thin.append(draw_series(one, shapelet.series, alpha=0.8, linewidth=0.8))
+            time, values = shapelet.timepoints, shapelet.values
+            draw_series(one, values, time, linewidth=1.2, linestyle=":")
+            matched = np.where(shapelet.compared, values, np.nan)
+            draw_series(one, matched, time, linewidth=2.5)
             one.set_title(
                 f"{shapelet.length} timepoints, on series {shapelet.row}, "
                 f"distance {shapelet.distance:.3f}",
@@ -168,7 +175,11 @@ def plot_shapelets(
 
     The thick line is a shapelet, a typical segment of the training series, drawn at its
     best match. The thin line is the series of `X` that matches it best; among the
-    training series, this is usually the one that the shapelet was cut from.
+    training series, this is usually the one that the shapelet was cut from. A dotted
+    part of a shapelet is compared with nothing: it lies in a gap or beyond an end of
+    the series, as up to half of a shapelet may, or more if the series is shorter than
+    that. Up to six channels have a colour of their own; of more, colours repeat, and
+    there is no legend.
 
     Parameters
     ----------
@@ -187,7 +198,8 @@ def plot_shapelets(
     -------
     ax : ndarray of matplotlib.axes.Axes
         Each title states the shapelet's length, the series' row number in `X` and the
-        distance: the mean squared difference, in standard deviations.
+        distance: the mean squared difference over what is compared, each channel in
+        units of its standard deviation.
 
     Raises
     ------
@@ -257,14 +269,21 @@ def _matched(
         )
     (series,) = panel.take(np.array([row]))
     scale = transform.scale
-    points = (positions[row] + np.arange(scale.width)) * scale.pooling
+    points = positions[row] + np.arange(scale.width)
     standardised = transform.values[number].cpu().numpy()
     values = standardised * estimator.scale_[:, None] + estimator.location_[:, None]
     observed = transform.observed[number].cpu().numpy()
+    known = torch.from_numpy(np.isfinite(series))[None]
+    _, present = masked_average_pool(known.float(), known, scale.pooling)
+    inside = points < present.shape[2]
+    compared = observed.copy()
+    compared[:, inside] &= present[0].numpy()[:, points[inside]]
+    compared[:, ~inside] = False
     return MatchedShapelet(
         length=scale.length,
-        timepoints=points + (scale.pooling - 1) / 2,
+        timepoints=points * scale.pooling + (scale.pooling - 1) / 2,
         values=np.where(observed, values, np.nan),
+        compared=compared,
         series=series,
         row=row,
         distance=float(distances[row]),

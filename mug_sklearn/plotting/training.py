@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from ._style import COLOURS, require_fitted, widen_by_legend
+from ._style import COLOURS, beside, require_fitted, widen_by_legend
 
 _NOT_A_TERM = {"epoch", "n_steps"}
 
@@ -92,7 +92,8 @@ class LossCurveDisplay:
         ValueError
             If the history holds no epoch.
         TypeError
-            If it holds something other than dictionaries with an epoch's number.
+            If it holds something other than dictionaries with an epoch's number and
+            loss.
         """
         history = self.history
         if len(history) == 0:
@@ -101,10 +102,11 @@ class LossCurveDisplay:
                 "training"
             )
         for row in history:
-            if not (isinstance(row, Mapping) and "epoch" in row):
+            if not (isinstance(row, Mapping) and {"epoch", "loss"} <= set(row)):
                 raise TypeError(
                     f"the history holds {row!r}, and a dict for each epoch, with its "
-                    "number as 'epoch', is accepted, as in MUGTransformer.history_"
+                    "number as 'epoch' and its 'loss', is accepted, as in "
+                    "MUGTransformer.history_"
                 )
         own_figure = ax is None
         if ax is None:
@@ -126,8 +128,7 @@ class LossCurveDisplay:
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss")
         ax.set_title("Training loss")
-        # Beside the lines: over them it may hide a short curve.
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        ax.legend(**beside(ax))
         if own_figure:
             widen_by_legend(ax)
         self.ax_ = ax
@@ -162,8 +163,9 @@ def plot_loss_curve(
     ValueError
         If the history holds no epoch.
     TypeError
-        If it holds something other than dictionaries with an epoch's number, such as
-        `loss_curve_`, or if the estimator is something else, such as a pipeline.
+        If it holds something other than dictionaries with an epoch's number and loss,
+        such as `loss_curve_`, or if the estimator is something else, such as a
+        pipeline.
 
     Examples
     --------

@@ -98,6 +98,17 @@ class TestCrossAttention:
         assert_array_equal(drawn, ~in_gap)
         assert (np.diff(edges)[drawn] == 1).all()
 
+    @pytest.mark.parametrize("layout", [None, "constrained"])
+    def test_series_and_weights_have_one_time_axis(self, panel, mug, layout):
+        figure = Figure(layout=layout)
+        above, below = plot_cross_attention(mug, panel, ax=figure.subplots(2))
+        figure.draw_without_rendering()
+        for timepoint in (0, 17):
+            place, below_it = (
+                ax.transData.transform((timepoint, 0))[0] for ax in (above, below)
+            )
+            assert place == pytest.approx(below_it, abs=0.5)
+
     def test_the_legend_names_channels_only(self, panel, mug):
         above, below = axes(2)
         above.axhline(0, label="zero")
@@ -147,6 +158,27 @@ class TestShapelets:
                 if np.isfinite(value).all():
                     assert_allclose(value, shapelet.series[:, time], atol=1e-4)
 
+    @pytest.mark.parametrize("n_timepoints", [30, 25, 5])
+    def test_what_is_compared_with_nothing_is_dotted(self, panel, n_timepoints):
+        mug = small_mug(segment_lengths=(0.2, 0.8)).fit(panel)
+        gappy = panel[:2, :, :n_timepoints] + 0.3
+        gappy[:, 0, 3:6] = np.nan
+        display = ShapeletsDisplay.from_estimator(mug, gappy, n_shapelets=4)
+        for shapelet, ax in zip(display.shapelets, display.ax_, strict=True):
+            (pooling,) = np.unique(np.diff(shapelet.timepoints)).astype(int)
+            expected = np.zeros_like(shapelet.compared)
+            for place, middle in enumerate(shapelet.timepoints):
+                start = round(middle - (pooling - 1) / 2)
+                part = shapelet.series[:, start : start + pooling]
+                expected[:, place] = np.isfinite(part).any(axis=1)
+            expected &= np.isfinite(shapelet.values)
+            assert_array_equal(shapelet.compared, expected)
+            lines = ax.get_lines()
+            thick = [line for line in lines if line.get_linewidth() == 2.5]
+            drawn = np.isfinite([line.get_ydata() for line in thick[::2]])
+            assert_array_equal(drawn, expected)
+            assert any(line.get_linestyle() == ":" for line in lines)
+
     def test_the_best_of_each_length_come_first(self, panel, mug):
         display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=6)
         lengths = [shapelet.length for shapelet in display.shapelets]
@@ -195,6 +227,11 @@ class TestShapelets:
 
 
 class TestNeighbors:
+    def test_values_have_one_scale(self, panel, mug):
+        drawn = plot_neighbors(mug, panel * [[[1.0], [20.0]]], panel[0])
+        assert len({ax.get_ylim() for ax in drawn}) == 1
+        assert {ax.get_ylabel() for ax in drawn} == {"value"}
+
     def test_nearest_first_by_the_embedding(self, panel, mug):
         display = NeighborsDisplay.from_estimator(mug, panel, panel[4], n_neighbors=5)
         embedding = mug.transform(panel)

@@ -159,6 +159,49 @@ def test_real_numbers_are_a_colour_scale(ax, embedding):
     assert len(ax.figure.axes) == 2
 
 
+def test_more_numbers_than_marks_are_a_colour_scale(ax):
+    plot_embedding(np.eye(60), np.arange(60), ax=ax)
+    (marks,) = ax.collections
+    np.testing.assert_array_equal(marks.get_array(), np.arange(60))
+
+
+def test_more_classes_than_marks_are_refused_before_anything_is_drawn():
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="y has 60 classes; at most 48 are accepted"):
+        plot_embedding(np.eye(60), [f"class {i}" for i in range(60)])
+    assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (pd.Series([True, False, True], dtype="boolean"), ["False", "True"]),
+        (pd.Series([1, 3, 2], dtype="Int64"), ["1", "2", "3"]),
+        (np.array(["a", 1, True], dtype=object), ["1", "True", "a"]),
+        ([False, True, True], ["False", "True"]),
+    ],
+)
+def test_labels_are_shown_as_they_are(ax, labels, names):
+    plot_embedding(np.eye(3), labels, ax=ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
+
+
+def test_infinite_labels_are_refused(ax):
+    with pytest.raises(ValueError, match="y has infinite values"):
+        plot_embedding(np.eye(3), [0.5, 1.0, np.inf], ax=ax)
+
+
+@pytest.mark.parametrize("draw", ["embedding", "loss curve"])
+def test_a_legend_stays_in_a_figure_without_room_beside_the_axes(draw):
+    ax = Figure().subplots()
+    if draw == "embedding":
+        plot_embedding(np.eye(3), ["one", "two", "three"], ax=ax)
+    else:
+        plot_loss_curve(HISTORY, ax=ax)
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x1 <= ax.figure.bbox.x1
+
+
 @pytest.mark.parametrize("n_series", [4, 5, 40])
 def test_tsne_is_repeatable(n_series):
     embedding = np.random.default_rng(0).normal(size=(n_series, 5))
