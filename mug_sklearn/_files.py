@@ -65,8 +65,17 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a temporary file, which takes the place of `path` in the end.
 
     If anything is raised inside, `path` stays as it was. A link to a file stays a link.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    ValueError
+        If `path` is something else than a file.
+    OSError
+        If the file cannot be written, such as on a full disk; the message names it.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"there is no folder {str(target.parent)!r} for {target.name!r}"
@@ -84,9 +93,13 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.chmod(stat.S_IMODE(permissions))
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         # An interrupt may come before it exists, or after it was moved.
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            reason = error.strerror or error
+            message = f"{os.fspath(path)!r} cannot be written: {reason}"
+            raise OSError(message) from error
         raise
 
 
@@ -110,7 +123,7 @@ def check_replaceable(
         If the folder does not exist or cannot be written to, or if the path is that of
         a source or of something that is not a regular file.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} for {name}.")
     if target.is_dir():

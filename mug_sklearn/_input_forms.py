@@ -1,6 +1,6 @@
 """Turns every accepted form of input into a `Panel`, and refuses all others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from numbers import Integral
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from ._panel import Panel, StoredSeries
+from ._panel import Panel, StoredSeries, computed, without_mask
 from ._warnings import warn_user
 
 MANY_PATCHES = 1024  # attention among which takes longer than all else
@@ -44,6 +44,12 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     TypeError, ValueError
         If `X` is not acceptable; the message says what is.
     """
+    if isinstance(X, Mapping | Iterator):
+        values = "its values" if isinstance(X, Mapping) else "what it yields"
+        raise TypeError(
+            f"X is of type {type(X).__name__}; accepted are arrays and lists of "
+            f"arrays, such as a list of {values}."
+        )
     X = as_plain_array(X)
     is_column = isinstance(X, np.ndarray) and X.ndim == 1
     if (isinstance(X, list | tuple) or is_column) and len(X) == 0:
@@ -59,7 +65,8 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
         n_channels = series[0].shape[0]
     elif is_stored(X):
         # The first row shows whether the rest will do.
-        first = np.array(X[:1]).reshape(-1, *X.shape[1:])
+        first = np.array(without_mask(computed(X[:1])))
+        first = first.reshape(min(1, X.shape[0]), *X.shape[1:])
         n_channels = _read_array(estimator, first, reset).shape[1]
         series = StoredSeries(X)
     elif holds_series_in_cells(X):
@@ -203,11 +210,10 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
         If a tensor has no form in numpy, or a column holds dates; the message calls it
         by `name`.
     """
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
-        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "OSU":
         # Filled first: what is masked need not be a number.
         return np.ma.filled(X.astype(object), np.nan).astype(np.float64)
+    X = without_mask(X)
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X, name)
     becomes_array = hasattr(X, "__array__") and not isinstance(X, np.ndarray)
@@ -329,7 +335,7 @@ def one_series(X: Any, name: str) -> np.ndarray:
             f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
             "take the panels of sktime and aeon."
         )
-    series = as_plain_array(X, name)
+    series = as_plain_array(computed(X), name)
     if isinstance(series, np.ndarray) and is_list_of_series(series):
         series = list(series)  # of channels
     array = array_of_list(series, name, _FORMS_OF_A_SERIES)

@@ -36,6 +36,18 @@ class Batch:
     lengths: Tensor
 
 
+def without_mask(X: Any) -> Any:
+    """Masked numbers as an array with NaN; anything else as it is."""
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+    return X
+
+
+def computed(X: Any) -> Any:
+    """Result of one of dask's arrays, whose conversion to numpy would lose a mask."""
+    return X.compute() if hasattr(X, "compute") else X
+
+
 class StoredSeries:
     """Series in a file or another store, read a few at a time.
 
@@ -54,13 +66,15 @@ class StoredSeries:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Series `start` to `stop` as a float array of shape (stop - start, C, T).
 
+        What the store masks, as those of netCDF4 may, is NaN.
+
         Raises
         ------
         ValueError
             If one of them holds infinity.
         """
         rows = check_array(
-            np.array(self.store[start:stop]),
+            np.array(without_mask(computed(self.store[start:stop]))),
             allow_nd=True,
             ensure_all_finite="allow-nan",
             dtype=[np.float64, np.float32],

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ._files import MALFORMED, load_archive, load_arrays
+from ._input_forms import refuse_dates
+from ._warnings import warn_user
 from .datasets import read_ts
 
 SERIES_FORMATS = [
@@ -38,7 +40,7 @@ def check_series_path(path: Path) -> None:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it has another extension.
+        If it has another extension, or is something else than a file.
     ImportError
         If its format needs a package that is not installed.
 
@@ -49,6 +51,8 @@ def check_series_path(path: Path) -> None:
     ValueError: 'series.xls': accepted are .npz, .npy, .csv, .parquet, .ts.
     """
     check_suffix(path, _SUFFIXES)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a regular file.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {str(path)!r}.")
 
@@ -155,11 +159,12 @@ def _read_csv(path: Path) -> NDArray:
         first_line = next(rows, None)
         if first_line is None:
             raise ValueError("it is empty")
-        width = _width_without_numbering(first_line, rows)
+        width = _width_without_numbering(path.name, first_line, rows)
     settings: dict[str, Any] = {
         "names": range(width),
         "skipinitialspace": True,
         "encoding": "utf-8-sig",
+        "float_precision": "round_trip",  # the default is not exact
     }
     top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
     cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
@@ -183,6 +188,11 @@ def _read_csv(path: Path) -> NDArray:
         raise ValueError(
             f"{error}; accepted are numbers, empty cells and one line of names on top"
         ) from error
+    if has_names and frame.empty:
+        raise ValueError(
+            "it holds only a line without numbers, which is taken for names; cells are "
+            "separated by commas"
+        )
     return _checked(frame.to_numpy())
 
 
@@ -194,15 +204,20 @@ def _refusing_nul(lines: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:
+def _width_without_numbering(
+    name: str, top: list[str], rows: Iterable[list[str]]
+) -> int:
     """Number of cells in the widest row; numbers of rows and columns are refused.
 
     Pandas writes such numbers by default. Taken for a series, or for the first
     timepoint of each, they would change all embeddings, and nobody would notice. They
-    are plain integers, while pandas writes floats with a point.
+    are plain integers, while pandas writes floats with a point. Other integers at
+    either end of the rows may be labels, which is warned of.
 
     Parameters
     ----------
+    name : str
+        Name of the file.
     top : list of str
         The cells of the first line.
     rows : iterable of list of str
@@ -213,20 +228,31 @@ def _width_without_numbering(top: list[str], rows: Iterable[list[str]]) -> int:
     ValueError
         If columns or rows are numbered.
     """
-    width, left, right_holds_integers = len(top), [], False
+    left, last = [], [top[-1]]
+    widths = {len(top)}
+    with_integers: set[int] = set()  # columns, below the first line
     for row in rows:
-        width = max(width, len(row))
         left.append(row[0])
-        right_holds_integers = right_holds_integers or _holds_integers(row[1:])
+        last.append(row[-1])
+        widths.add(len(row))
+        with_integers.update(i for i, cell in enumerate(row) if _is_integer(cell))
+    width = max(widths)
+    right_holds_integers = bool(with_integers - {0})
     if left and all(map(str.isdecimal, left)) and top[0] == "" and len(top) > 1:
         # With an index at their left, numbers of columns begin with an empty cell.
         _refuse_column_numbers(top[1:], not right_holds_integers)
     elif len(top) > 2:
-        others_hold_integers = right_holds_integers or _holds_integers(left)
-        _refuse_column_numbers(top, bool(left) and not others_hold_integers)
-    if len(left) > 1:
-        others_hold_integers = right_holds_integers or _holds_integers(top[1:])
-        _refuse_row_numbers([top[0], *left], width > 1 and not others_hold_integers)
+        _refuse_column_numbers(top, bool(left) and not with_integers)
+    has_names = not any(map(_is_number, top))
+    first = left if has_names else [top[0], *left]
+    with_integers.update(i for i, cell in enumerate(top) if _is_integer(cell))
+    # A first column without a name is refused later.
+    if len(left) > 1 and (not has_names or (top[0] and _count_up(left))):
+        _refuse_row_numbers(first, width > 1 and not with_integers - {0})
+    columns = {0: first}
+    if len(widths) == 1:
+        columns[width - 1] = last[has_names:]
+    _warn_of_labels(name, columns, with_integers, width)
     return width
 
 
@@ -249,8 +275,39 @@ def _refuse_row_numbers(cells: list[str], are_beside_floats: bool) -> None:
         )
 
 
-def _holds_integers(cells: list[str]) -> bool:
-    return any(cell.removeprefix("-").isdecimal() for cell in cells)
+def _warn_of_labels(
+    name: str, columns: dict[int, list[str]], with_integers: set[int], width: int
+) -> None:
+    """Warn of a column of integers beside columns without any: labels, perhaps.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    columns : dict of int to list of str
+        The cells of the first and of the last column, by the column's number.
+    with_integers : set of int
+        Numbers of all columns that hold an integer.
+    width : int
+        Number of columns.
+    """
+    whole = {place for place, cells in columns.items() if all(map(_is_integer, cells))}
+    if with_integers != whole or width == len(whole):
+        return  # values, some of which happen to be whole
+    for place in sorted(whole):
+        cells = columns[place]
+        if len(set(cells)) > 1:
+            end = "last" if place else "first"
+            shown = ", ".join(cells[:3])
+            warn_user(
+                f"The {end} column of {name!r}, {shown} and so on, holds whole numbers "
+                "beside decimals. If these are labels or numbers of rows, leave the "
+                "column out: it is read as a timepoint."
+            )
+
+
+def _is_integer(cell: str) -> bool:
+    return cell.removeprefix("-").isdecimal()
 
 
 def _count_up(cells: list[str]) -> bool:
@@ -272,6 +329,8 @@ def _is_number(cell: str) -> bool:
 def _read_parquet(path: Path) -> Any:
     frame = pd.read_parquet(path)
     if frame.shape[1] == 1 and pd.api.types.is_object_dtype(frame.dtypes.iloc[0]):
+        for one in frame.iloc[:, 0]:
+            refuse_dates(np.asarray(one), "its column")
         series = [np.asarray(one, dtype=np.float64) for one in frame.iloc[:, 0]]
         if any(one.ndim != 1 for one in series):
             raise ValueError("its column holds something other than lists of numbers")
@@ -283,6 +342,11 @@ def _read_parquet(path: Path) -> Any:
     ]
     if others:
         raise ValueError(f"these columns are not numeric: {', '.join(others)}")
+    width = frame.shape[1]
+    columns = {end: list(map(str, frame.iloc[:, end])) for end in (0, width - 1)}
+    is_integer = map(pd.api.types.is_integer_dtype, frame.dtypes)
+    with_integers = {place for place, kind in enumerate(is_integer) if kind}
+    _warn_of_labels(path.name, columns, with_integers, width)
     return _checked(frame.to_numpy(dtype=np.float64, na_value=np.nan))
 
 

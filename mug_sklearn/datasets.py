@@ -179,6 +179,8 @@ def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
 def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     """Read a ``.ts`` file, as published by the UCR and UEA archives.
 
+    Values are taken in their order; where a file gives times, they are not looked at.
+
     Parameters
     ----------
     path : str or path-like
@@ -189,7 +191,8 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
         A list of ``(n_channels, n_timepoints_i)`` arrays if lengths differ. Missing
         values are NaN.
     y : ndarray of shape (n_series,) or None
-        The class labels as lower-case strings; None where the file has none.
+        The class labels as lower-case strings; None where the file has none. Those
+        that differ in case alone become one.
 
     Raises
     ------
@@ -310,6 +313,11 @@ def _load_npz(path: Path) -> Dataset:
                 f"y_{part} in {path} has shape {y.shape}; expected one label for each "
                 f"of the {len(X)} series in X_{part}"
             )
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise ValueError(
+                f"y_{part} in {path} has infinite or missing labels; expected one for "
+                "each series"
+            )
     _require_same_channels(arrays["X_train"], arrays["X_test"], path)
     return Dataset(path.stem, **arrays)
 
@@ -330,6 +338,8 @@ def _as_series(X: NDArray, where: str) -> NDArray[np.floating]:
             "of shape (n_series, n_channels, n_timepoints) or (n_series, "
             "n_timepoints), none of them 0"
         )
+    if np.isinf(X).any():
+        raise ValueError(f"{where} holds infinity; expected real numbers or NaN")
     if X.dtype.kind != "f":
         X = X.astype(np.float64)
     return X[:, np.newaxis, :] if X.ndim == 2 else X

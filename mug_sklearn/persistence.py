@@ -128,13 +128,18 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         If the state holds something else; the message says where.
     FileNotFoundError
         If the folder does not exist.
+    OSError
+        If the file cannot be written, such as on a full disk.
     """
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
     versions = {name: version(name) for name in ("mug_sklearn", "torch", "numpy")}
     header = json.dumps({"format": FORMAT, "versions": versions, "state": content})
     with replaced_file(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
+        try:
+            safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
+        except SafetensorError as error:  # such as on a full disk
+            raise OSError(str(error)) from error
 
 
 def require_form_in_file(state: Mapping[str, Any]) -> None:
@@ -155,11 +160,15 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     FileNotFoundError
         If there is no such file.
+    PermissionError
+        If it may not be read.
     ValueError
         If it is not such a file, is incomplete, or has another format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
+    # safetensors would say of one that may not be read that it does not exist.
+    Path(path).open("rb").close()
     try:
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get(HEADER)

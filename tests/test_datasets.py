@@ -112,6 +112,11 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
         ({"X_train": np.zeros((0, 9))}, r"X_train .* shape \(0, 9\).*none of them 0"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
         ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
+        ({"X_test": np.full((3, 2, 9), np.inf)}, "X_test .* holds infinity"),
+        (
+            {"y_train": np.arange(4.0), "y_test": np.array([0.0, np.nan, 1.0])},
+            "y_test .* missing labels",
+        ),
         ({"X_test": np.zeros((3, 5, 9))}, r"have \d and 5 channels"),
         ({"y_test": np.arange(3)}, "have dtypes <U1 and int64; expected labels of one"),
     ],

@@ -418,6 +418,16 @@ REFUSED = {
         ValueError,
         r"series 0 of X is a DataFrame, .* adapters",
     ),
+    "dictionary of series": (
+        {"a": np.zeros(3), "b": np.zeros(3)},
+        TypeError,
+        "X is of type dict; accepted are .* a list of its values",
+    ),
+    "generator of series": (
+        (np.zeros(3) for _ in range(2)),
+        TypeError,
+        "X is of type generator; accepted are .* a list of what it yields",
+    ),
     "strings": (np.array([["a", "b"]]), ValueError, "could not convert"),
     "object": (np.array([[1, {}]], dtype=object), TypeError, "argument must be"),
     "array of strings": (np.array(["a", "b"], dtype=object), ValueError, "could not"),

@@ -69,6 +69,36 @@ def test_any_store_gives_what_its_array_gives(array):
     assert stored.n_features_in_ == fitted.n_features_in_
 
 
+class MaskedStore(Store):
+    """Gives rows with a mask, as netCDF4's variables do."""
+
+    def __getitem__(self, rows):
+        return np.ma.masked_invalid(self.array[rows]).astype(np.float32)
+
+
+def test_what_a_store_masks_is_missing(array):
+    array = array.astype(np.float32)
+    expected = small_mug().fit_transform(array)
+    assert_array_equal(small_mug().fit_transform(MaskedStore(array)), expected)
+
+
+def test_what_dask_masks_is_missing(array):
+    dask = pytest.importorskip("dask.array")
+    expected = small_mug().fit_transform(array)
+    masked = np.ma.masked_array(np.nan_to_num(array, nan=99.0), np.isnan(array))
+    for chunks in (array.shape, (7, *array.shape[1:])):
+        lazy = dask.from_array(masked, chunks=chunks)
+        assert_array_equal(small_mug().fit_transform(lazy), expected)
+    series = [dask.from_array(one, chunks=one.shape) for one in masked]
+    assert_array_equal(small_mug().fit_transform(series), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 2, 5), (5, 0, 30), (5, 2, 0)])
+def test_an_empty_store_is_refused_by_its_shape(shape):
+    with pytest.raises(ValueError, match=r"is required|without empty dimensions"):
+        small_mug().fit(Store(np.empty(shape)))
+
+
 def test_an_integer_store(tmp_path):
     X = np.random.default_rng(0).integers(0, 100, (10, 20))
     mapped = as_memory_map(X, tmp_path)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -13,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mug_sklearn.cli.embed
 from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
+from mug_sklearn._series_files import read_series_file
 from mug_sklearn.cli.embedding_files import write_embedding
 
 from ..conftest import small_mug
@@ -129,7 +131,46 @@ class TestInputs:
     def test_a_named_column_of_whole_values_is_a_timepoint(self, tmp_path, names):
         (tmp_path / "a.csv").write_text(f"{names}\n3,0.5,1.5\n1,2.5,0.5\n7,1.5,2.5")
         X = np.array([[3, 0.5, 1.5], [1, 2.5, 0.5], [7, 1.5, 2.5]])
-        assert_array_equal(embed("a.csv"), embedding_of(X))
+        message = "first column of 'a.csv', 3, 1, 7 and so on, holds whole numbers besi"
+        with pytest.warns(UserWarning, match=message):
+            assert_array_equal(embed("a.csv"), embedding_of(X))
+
+    @pytest.mark.parametrize(
+        ("text", "ends"),
+        [
+            ("1,0.5,1.5,2.5\n2,0.5,2.5,1.5\n1,0.5,0.5,0.5", {"first"}),
+            ("a,b,c,d\n1,0.5,1.5,2.5\n2,0.5,2.5,1.5\n1,0.5,0.5,0.5", {"first"}),
+            ("0.5,1.5,-1\n2.5,0.5,1\n1.5,2.5,1", {"last"}),
+            ("7,0.5,1.5,1\n9,2.5,0.5,2\n7,1.5,2.5,1", {"first", "last"}),
+            ("0.5,1.5,1\n2.5,0.5,2\n1.5,2", set()),  # no column
+            ("0,0.5,1.5\n0,2.5,0.5", set()),  # equal for all
+            ("1,0.5,3\n2,2.5,0.5\n1,1.5,2.5", set()),  # not the only whole numbers
+            ("1,2,3,4\n2,2,3,4\n1,2,3,4", set()),
+        ],
+    )
+    def test_what_may_be_labels_is_warned_of(self, tmp_path, text, ends):
+        (tmp_path / "a.csv").write_text(text)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read_series_file(tmp_path / "a.csv")
+        messages = [str(one.message) for one in caught]
+        assert len(messages) == len(ends)
+        assert all(any(f"The {end} column" in one for one in messages) for end in ends)
+
+    @pytest.mark.parametrize(
+        ("labels", "place", "end"), [([1, 2, 1], 0, "first"), ([1, 1, 2], 3, "last")]
+    )
+    def test_labels_in_parquet_are_warned_of(self, tmp_path, labels, place, end):
+        frame = pd.DataFrame({"a": [0.5] * 3, "b": [1.0] * 3, "c": [2.0] * 3})
+        frame.insert(place, "label", labels)
+        frame.to_parquet(tmp_path / "a.parquet")
+        with pytest.warns(UserWarning, match=f"The {end} column of 'a.parquet'"):
+            read_series_file(tmp_path / "a.parquet")
+
+    def test_every_digit_of_a_table_counts(self, tmp_path):
+        X = np.random.default_rng(0).normal(size=(40, 30))
+        pd.DataFrame(X).to_csv(tmp_path / "a.csv", header=False, index=False)
+        assert_array_equal(read_series_file(tmp_path / "a.csv"), X)
 
     def test_a_first_series_without_values(self, tmp_path):
         (tmp_path / "a.csv").write_text(",NA,\n3.5,0.5,1.5\n1.5,2.5,0.5")
@@ -293,6 +334,11 @@ class TestRefused:
         split = frame.sample(frac=1, random_state=0)
         split.add_prefix("t").to_csv("split.csv")
         split.to_csv("rows.csv", header=False)
+        frame.add_prefix("t").to_csv("labelled.csv", index_label="id")
+        (tmp_path / "one_line.csv").write_text("a;b;c\n")
+        days = np.arange(4).astype("datetime64[s]").reshape(2, 2)
+        pd.DataFrame({"when": list(days)}).to_parquet("dates.parquet")
+        (tmp_path / "loop.npz").symlink_to("loop.npz")
         pd.DataFrame(table[:4, :2]).to_csv("default.csv")
         frame.round().astype(int).to_csv("whole.csv", header=False)
         frame.rename(columns=lambda number: number + 1).to_csv("from1.csv", index=False)
@@ -330,6 +376,11 @@ class TestRefused:
             ("embed index.csv out.npz", "its first column has no name, as"),
             ("embed split.csv out.npz", "its first column has no name, as"),
             ("embed rows.csv out.npz", "and so on, numbers the series, as"),
+            ("embed labelled.csv out.npz", "its first column, 0, 1 and so on, numbers"),
+            ("embed one_line.csv out.npz", "it holds only a line without numbers"),
+            ("embed dates.parquet out.npz", "its column holds dates or durations"),
+            ("embed folder.npz out.npz", "'folder.npz' is not a regular file"),
+            ("embed loop.npz out.npz", "there is no file 'loop.npz'"),
             ("embed default.csv out.npz", "its first line counts 0, …, 1, as"),
             ("embed whole.csv out.npz", "its first column, 0, 1 and so on, numbers"),
             ("embed a.npy out.npz --array r", "'a.npy' is no .npz file"),
