@@ -42,13 +42,10 @@ def test_training_step(measure, size):
     network = mug.network_
     values = torch.from_numpy(((X - X.mean()) / X.std()).astype(np.float32))
     observed = torch.ones_like(values, dtype=torch.bool)
-    lengths = torch.full((8,), n_timepoints)
     mug.set_params(max_epochs=1000, early_stopping=False)
     cpu = torch.device("cpu")
     plan = training_plan(mug, len(X), 0, cpu)
-    trainer = Trainer(
-        network, lambda rows, device: (values, observed, lengths), plan, cpu
-    )
+    trainer = Trainer(network, lambda rows, device: (values, observed), plan, cpu)
     steps = trainer.run()
     flop = count_flop(lambda: next(steps))
     # Weights, their gradients and two moments of Adam are read and written.

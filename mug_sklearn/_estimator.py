@@ -51,12 +51,12 @@ from .device import (
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
-    moments_to_arrays,
     network_from_arrays,
-    network_to_arrays,
     read_state,
     readout_from_arrays,
     readout_to_arrays,
+    requiring_complete,
+    to_arrays,
     write_state,
 )
 from .pretraining.processes import Processes
@@ -448,10 +448,12 @@ class MUGTransformer(
 
         Raises
         ------
+        TypeError
+            If the input is sparse, a dictionary or an iterator.
         ValueError
-            If a parameter or the input is not acceptable, or training diverges. Like
-            any other exception, KeyboardInterrupt included, it leaves the estimator as
-            it was.
+            If a parameter or the input is not acceptable otherwise, or training
+            diverges. Like any other exception, KeyboardInterrupt included, it leaves
+            the estimator as it was.
         """
         self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
@@ -536,7 +538,7 @@ class MUGTransformer(
             Series with the channels of the first call, in any form that the class
             describes. Series may be longer than those of the first call (the cost grows
             with the square of their length); a 2-D `X` has to be as wide as that of the
-            first call, or as its longest series.
+            first call or, if that had another form, as its longest series.
         y : None
             Ignored; present by convention.
 
@@ -546,6 +548,8 @@ class MUGTransformer(
 
         Raises
         ------
+        TypeError
+            As for `fit`.
         ValueError
             As for `fit`, and if the network's shape would have to change. The estimator
             is left as it was.
@@ -582,10 +586,10 @@ class MUGTransformer(
         ----------
         X : array-like or list of arrays
             Series with the channels of the training series. A 2-D `X` must be as wide
-            as the `X` seen during `fit`, or as its longest series; other forms may have
-            any length. For series much longer than those of `fit`, which make many more
-            tokens, the cost grows with the square of their length, and a warning says
-            so.
+            as the `X` seen during `fit` or, if that had another form, as its longest
+            series; other forms may have any length. For series much longer than those
+            of `fit`, which make many more tokens, the cost grows with the square of
+            their length, and a warning says so.
 
         Returns
         -------
@@ -594,8 +598,11 @@ class MUGTransformer(
 
         Raises
         ------
+        TypeError
+            If the input is sparse, a dictionary or an iterator.
         ValueError
-            If the input is not acceptable, or an embedding would not be finite.
+            If the input is not acceptable otherwise, or an embedding would not be
+            finite.
         NotFittedError
             If the estimator is not fitted.
         """
@@ -675,7 +682,7 @@ class MUGTransformer(
         """
         check_is_fitted(self)
         # A new one: if memory runs out midway, torch leaves a module in two places.
-        arrays = network_to_arrays(self.network_)
+        arrays = to_arrays(self.network_.state_dict())
         network = network_from_arrays(self.config_, arrays)
         self._place(network, resolve_device(device))
         self._place_readout(self.readout_)
@@ -757,19 +764,8 @@ class MUGTransformer(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
                 f"version of mug_sklearn than {version('mug_sklearn')}."
             )
-        try:
+        with requiring_complete(path):
             estimator.__setstate__(state)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-        ) as error:
-            raise ValueError(
-                f"{fspath(path)!r} is not a complete file of MUGTransformer.save: "
-                f"{error}"
-            ) from error
         return estimator
 
     def _fit(
@@ -891,11 +887,9 @@ class MUGTransformer(
         self.readout_ = course.fit_readout(self._inference(), self.readout, most)
         self.loss_curve_ = [epoch["loss"] for epoch in self.history_]
         self.n_iter_ = len(self.history_)
-        axes = self.readout_.axes
-        width = len(self.readout_.location) if axes is None else axes.shape[1]
-        self._n_features_out = width
+        self._n_features_out = self.readout_.width
         if hasattr(self, "_reservoir"):
-            self._moments = moments_to_arrays(trainer.optimizer.moments)
+            self._moments = to_arrays(trainer.optimizer.moments)
 
     def _stopped(self) -> Self:
         """A copy, as a fit would leave the estimator that stops at this epoch."""
@@ -1001,7 +995,7 @@ class MUGTransformer(
             for name in ("_unfinished", "network_", "readout_"):
                 state.pop(name, None)
         if "network_" in state:
-            state["network_"] = network_to_arrays(self.network_)
+            state["network_"] = to_arrays(self.network_.state_dict())
             state["readout_"] = readout_to_arrays(self.readout_)
         if "_reservoir" in state:
             state["_reservoir"] = asdict(self._reservoir)

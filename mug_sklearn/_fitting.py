@@ -19,8 +19,8 @@ from .nn.readout import Readout, fit_readout
 from .persistence import (
     losses_from_arrays,
     losses_to_arrays,
-    moments_from_arrays,
-    moments_to_arrays,
+    to_arrays,
+    to_tensors,
 )
 from .pretraining.discovery import discover_shapelets
 from .pretraining.processes import Processes
@@ -55,7 +55,7 @@ class Course:
     weights : mapping of str to Tensor, optional
         State of the network to continue from; None draws one.
     moments : mapping
-        What the optimiser remembers of earlier steps, from `moments_to_arrays`.
+        What the optimiser remembers of earlier steps, from `to_arrays`.
     losses : mapping
         Losses of the steps done before an interruption, from `losses_to_arrays`.
     calibrates : bool
@@ -99,9 +99,7 @@ class Course:
                 trainer = Trainer(
                     network, self._read_batch, affordable, self.device, self.processes
                 )
-                trainer.optimizer.moments = moments_from_arrays(
-                    self.moments, self.device
-                )
+                trainer.optimizer.moments = to_tensors(self.moments, self.device)
                 trainer.losses = losses_from_arrays(self.losses)
                 progress.reset(affordable.n_steps)
                 progress.update(trainer.step)
@@ -175,7 +173,7 @@ class Course:
     def training_state(self, trainer: Trainer) -> dict[str, Any]:
         """What `pretrain` needs besides the network's weights to continue from here."""
         return {
-            "optimizer": moments_to_arrays(trainer.optimizer.moments),
+            "optimizer": to_arrays(trainer.optimizer.moments),
             "losses": losses_to_arrays(trainer.losses),
             "plan": asdict(trainer.plan),
             "calibrates": self.calibrates,
@@ -192,10 +190,9 @@ class Course:
 
     def _read_batch(
         self, rows: np.ndarray, device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         rows = self.panel.with_values[rows]
-        batch = self.panel.batch(rows, self.location, self.scale, device)
-        return batch.values, batch.observed, batch.lengths
+        return self.panel.batch(rows, self.location, self.scale, device)
 
     def _sample(self, n_series: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """At most `n_series` typical series, drawn at random, as tensors."""
@@ -204,8 +201,8 @@ class Course:
         size = min(n_series, len(panel.with_values), max(1, affordable))
         rows = np.sort(rng.choice(panel.with_values, size, replace=False))
         place = double_precision_device(self.device)
-        batch = panel.batch(rows, self.location, self.scale, place)
-        return batch.values.to(self.device), batch.observed.to(self.device)
+        values, observed = panel.batch(rows, self.location, self.scale, place)
+        return values.to(self.device), observed.to(self.device)
 
 
 class _OutOfMemory(Exception):

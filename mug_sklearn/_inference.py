@@ -248,14 +248,14 @@ class _Batches:
         longest = max(1, int(self.panel.lengths[chosen].max()))
         width = -(-longest // self.patch_length) * self.patch_length
         with self.lock:  # the caller's own container may not be thread-safe
-            batch = self.panel.batch(
+            values, observed = self.panel.batch(
                 chosen,
                 inference.location,
                 inference.scale,
                 double_precision_device(inference.device),
                 width,
             )
-        return batch.values.to(inference.device), batch.observed.to(inference.device)
+        return values.to(inference.device), observed.to(inference.device)
 
     def shrink(self, too_many: int) -> None:
         """Make smaller batches, since memory ran out with this many series."""

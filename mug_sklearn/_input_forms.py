@@ -225,9 +225,8 @@ def as_plain_array(X: Any, name: str = "X") -> Any:
 
 def _array_of_tensor(X: Tensor, name: str) -> np.ndarray:
     try:
-        tensor = X.detach().cpu().resolve_conj().resolve_neg()
         # numpy has no bfloat16
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"{name} is a torch tensor of layout {X.layout} and dtype {X.dtype}; dense "

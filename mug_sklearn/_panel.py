@@ -4,7 +4,6 @@ import hashlib
 import math
 import mmap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,24 +15,6 @@ from torch import Tensor
 
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some series of a panel, standardised and padded to a common length.
-
-    Attributes
-    ----------
-    values : float32 Tensor of shape (n, C, T)
-        0 where nothing is observed.
-    observed : bool Tensor of shape (n, C, T)
-    lengths : int Tensor of shape (n,)
-        Timepoints up to the last observed one.
-    """
-
-    values: Tensor
-    observed: Tensor
-    lengths: Tensor
 
 
 def without_mask(X: Any) -> Any:
@@ -215,7 +196,7 @@ class Panel:
         scale: np.ndarray,
         device: torch.device,
         width: int | None = None,
-    ) -> Batch:
+    ) -> tuple[Tensor, Tensor]:
         """Read, standardise and pad some series.
 
         An accelerator standardises in a tenth of the time that a CPU takes, with the
@@ -233,10 +214,11 @@ class Panel:
 
         Returns
         -------
-        Batch
+        values : float32 Tensor of shape (n, C, T)
+            0 where nothing is observed.
+        observed : bool Tensor of shape (n, C, T)
         """
-        lengths = self.lengths[indices]
-        longest = max(1, int(lengths.max(initial=0)))
+        longest = max(1, int(self.lengths[indices].max(initial=0)))
         raw = torch.from_numpy(self._padded(indices, longest)).to(device)
         missing = raw.isnan()
         # Copied, as they may lie in read-only memory.
@@ -248,10 +230,8 @@ class Panel:
         raw.sub_(mean).div_(deviation)
         raw.clamp_(-STANDARDISED_LIMIT, STANDARDISED_LIMIT).masked_fill_(missing, 0.0)
         further = 0 if width is None else width - longest
-        values, observed = (
-            F.pad(x, (0, further)).contiguous() for x in (raw.float(), ~missing)
-        )
-        return Batch(values, observed, torch.from_numpy(lengths).to(device))
+        values = F.pad(raw.float(), (0, further)).contiguous()
+        return values, F.pad(~missing, (0, further)).contiguous()
 
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
         """Copies of some series, float64 arrays of shape (C, T_i) without padding."""

@@ -6,7 +6,8 @@ machine without the device that it was trained on, and equal fits have equal sta
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ._files import replaced_file
+from .device import is_out_of_memory
 from .nn.coarse import SegmentScale
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
@@ -27,37 +29,30 @@ FORMAT = 1
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
-def network_to_arrays(network: MUGNetwork) -> dict[str, np.ndarray]:
-    """Parameters and buffers by name."""
-    return {name: _array(tensor) for name, tensor in network.state_dict().items()}
+def to_arrays(state: Any) -> Any:
+    """Nested dictionaries with arrays in place of tensors; all else stays as it is."""
+    if isinstance(state, Mapping):
+        return {name: to_arrays(value) for name, value in state.items()}
+    if isinstance(state, torch.Tensor):
+        return state.detach().cpu().numpy().copy()
+    return state
+
+
+def to_tensors(state: Any, device: torch.device) -> Any:
+    """The inverse of `to_arrays`, on a device."""
+    if isinstance(state, Mapping):
+        return {name: to_tensors(value, device) for name, value in state.items()}
+    if isinstance(state, np.ndarray):
+        # A copy: the array may be a read-only memory map.
+        return torch.from_numpy(np.array(state)).to(device)
+    return state
 
 
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
     """Rebuild a network on the CPU, in evaluation mode."""
     network = build_network(config)
-    state = {name: _tensor(array) for name, array in arrays.items()}
-    network.load_state_dict(state)
+    network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
     return network.eval()
-
-
-def moments_to_arrays(
-    moments: Mapping[int, Mapping[str, torch.Tensor]],
-) -> dict[str, Any]:
-    """An optimiser's state of each parameter, by the parameter's number."""
-    return {
-        str(number): {name: _array(value) for name, value in of_one.items()}
-        for number, of_one in moments.items()
-    }
-
-
-def moments_from_arrays(
-    arrays: Mapping[str, Mapping[str, np.ndarray]], device: torch.device
-) -> dict[int, dict[str, torch.Tensor]]:
-    """The inverse of `moments_to_arrays`, on a device."""
-    return {
-        int(number): {name: _tensor(array).to(device) for name, array in of_one.items()}
-        for number, of_one in arrays.items()
-    }
 
 
 def losses_to_arrays(steps: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
@@ -76,36 +71,17 @@ def losses_from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float
 
 def readout_to_arrays(readout: Readout) -> dict[str, Any]:
     """The readout's fields with arrays in place of tensors."""
-    return {
-        "scalings": {
-            name: {
-                "location": _array(scaling.location),
-                "scale": _array(scaling.scale),
-                "typical_square": scaling.typical_square,
-                "weight": scaling.weight,
-            }
-            for name, scaling in readout.scalings.items()
-        },
-        "location": _array(readout.location),
-        "axes": None if readout.axes is None else _array(readout.axes),
-    }
+    scalings = {name: vars(scaling) for name, scaling in readout.scalings.items()}
+    return to_arrays(vars(readout) | {"scalings": scalings})
 
 
 def readout_from_arrays(state: dict[str, Any]) -> Readout:
-    """The inverse of `readout_to_arrays`."""
-    return Readout(
-        scalings={
-            name: BlockScaling(
-                location=_tensor(scaling["location"]),
-                scale=_tensor(scaling["scale"]),
-                typical_square=float(scaling["typical_square"]),
-                weight=float(scaling["weight"]),
-            )
-            for name, scaling in state["scalings"].items()
-        },
-        location=_tensor(state["location"]),
-        axes=None if state["axes"] is None else _tensor(state["axes"]),
-    )
+    """The inverse of `readout_to_arrays`, on the CPU."""
+    content = to_tensors(state, torch.device("cpu"))
+    scalings = {
+        name: BlockScaling(**scaling) for name, scaling in content["scalings"].items()
+    }
+    return Readout(**content | {"scalings": scalings})
 
 
 def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -169,31 +145,32 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
     # safetensors would say of one that may not be read that it does not exist.
     Path(path).open("rb").close()
+    with requiring_complete(path), safe_open(path, framework="np") as file:
+        header = (file.metadata() or {}).get(HEADER)
+        if header is None:
+            raise ValueError(f"its header has no entry {HEADER!r}")
+        content = json.loads(header)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else None
+            raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
+        state = _decoded(content.get("state"), file)
+        if not isinstance(state, dict):
+            raise ValueError(f"its state is of type {type(state).__name__}")
+        return state
+
+
+@contextmanager
+def requiring_complete(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell of whatever a file of other content runs into that it is no such file."""
     try:
-        with safe_open(path, framework="np") as file:
-            header = (file.metadata() or {}).get(HEADER)
-            if header is None:
-                raise ValueError(f"its header has no entry {HEADER!r}")
-            content = json.loads(header)
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                found = content.get("format") if isinstance(content, dict) else None
-                raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
-            state = _decoded(content.get("state"), file)
-            if not isinstance(state, dict):
-                raise ValueError(f"its state is of type {type(state).__name__}")
-    except (
-        SafetensorError,
-        AttributeError,
-        KeyError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) or is_out_of_memory(error):
+            raise
         raise ValueError(
             f"{os.fspath(path)!r} is not a complete file of MUGTransformer.save: "
             f"{error}"
         ) from error
-    return state
 
 
 def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -246,12 +223,3 @@ def _decoded(content: Any, file: Any) -> Any:
     if kind == "dict":
         return {key: _decoded(one, file) for key, one in inner.items()}
     return RECORDS[kind](**_decoded(inner, file))
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    # A copy: the array may be a read-only memory map.
-    return torch.from_numpy(np.array(array))

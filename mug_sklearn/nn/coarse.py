@@ -209,8 +209,7 @@ class CoarseEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
-        seen = observed.to(values.dtype)
-        features = self.encoder(patches((values * seen, seen), self.patch_length))
+        features = self.encoder(patches(values, observed, self.patch_length))
         feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)

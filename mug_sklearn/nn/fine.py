@@ -109,9 +109,7 @@ class FineEncoder(nn.Module):
         """
         mask = require_one_token(observed_patches(observed, self.patch_length))
         visible = observed if hidden is None else observed & ~hidden
-        seen = visible.to(values.dtype)
-        cut = patches((values * seen, seen), self.patch_length)
-        embedded = self.embed(cut)  # (n, F, d)
+        embedded = self.embed(patches(values, visible, self.patch_length))  # (n, F, d)
         place = torch.arange(mask.shape[1], device=values.device)
         tokens = embedded * math.sqrt(embedded.shape[-1])
         tokens = tokens + self.position[place.clamp(max=len(self.position) - 1)]

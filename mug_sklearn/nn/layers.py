@@ -5,7 +5,7 @@ P patches, S segments (coarse tokens), d = d_model. A token mask is True where a
 counts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -70,23 +70,16 @@ def require_one_token(mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), mask, first)
 
 
-def patches(parts: Sequence[Tensor], patch_length: int) -> Tensor:
-    """Cut series into patches, all channels of a patch side by side.
+def patches(values: Tensor, observed: Tensor, patch_length: int) -> Tensor:
+    """Cut series into patches: observed values, then where they are observed.
 
-    Parameters
-    ----------
-    parts : sequence of Tensor of shape (n, C_i, T)
-        Each holds some of the channels.
-    patch_length : int
-
-    Returns
-    -------
-    Tensor of shape (n, F, sum of C_i * patch_length)
+    (n, C, T), bool (n, C, T) -> (n, F, 2 * C * patch_length).
     """
-    missing = -parts[0].shape[-1] % patch_length
+    seen = observed.to(values.dtype)
+    missing = -values.shape[-1] % patch_length
     # Padding by nothing would still copy.
-    padded = [F.pad(part, (0, missing)) if missing else part for part in parts]
-    cut = [part.unflatten(-1, (-1, patch_length)).transpose(1, 2) for part in padded]
+    parts = (F.pad(x, (0, missing)) if missing else x for x in (values * seen, seen))
+    cut = [part.unflatten(-1, (-1, patch_length)).transpose(1, 2) for part in parts]
     return torch.cat(cut, dim=2).flatten(start_dim=2)
 
 

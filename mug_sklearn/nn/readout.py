@@ -85,6 +85,11 @@ class Readout:
     location: Tensor
     axes: Tensor | None
 
+    @property
+    def width(self) -> int:
+        """Width of the embedding."""
+        return len(self.location) if self.axes is None else self.axes.shape[1]
+
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
         embedding = _join(self.scalings, blocks).sub_(self.location)

@@ -25,10 +25,10 @@ class AdamW:
 
     Attributes
     ----------
-    moments : dict of int to dict of str to Tensor
-        For each parameter that has had a gradient, by its number: the running means
-        ``exp_avg`` and ``exp_avg_sq``, of the parameter's shape, and ``step``, the
-        number of gradients they have seen.
+    moments : dict of str to dict of str to Tensor
+        For each parameter that has had a gradient, by its number, as text for JSON:
+        the running means ``exp_avg`` and ``exp_avg_sq``, of the parameter's shape, and
+        ``step``, the number of gradients they have seen.
 
     References
     ----------
@@ -38,7 +38,7 @@ class AdamW:
     def __init__(self, parameters: Iterable[Tensor], weight_decay: float) -> None:
         self.parameters = list(parameters)
         self.weight_decay = weight_decay
-        self.moments: dict[int, dict[str, Tensor]] = {}
+        self.moments: dict[str, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -54,11 +54,11 @@ class AdamW:
         for number, parameter in enumerate(self.parameters):
             if parameter.grad is None:
                 continue
-            if number not in self.moments:
-                self.moments[number] = _no_moments(parameter)
+            if str(number) not in self.moments:
+                self.moments[str(number)] = _no_moments(parameter)
             parameters.append(parameter)
             gradients.append(parameter.grad)
-            moments.append(self.moments[number])
+            moments.append(self.moments[str(number)])
         adamw(
             parameters,
             gradients,

@@ -95,8 +95,6 @@ def soft_rank(values: Tensor, regularization: float) -> Tensor:
     >>> soft_rank(torch.tensor([[0.3, -2.0, 5.0]]), regularization=0.01)
     tensor([[2., 1., 3.]])
     """
-    if values.numel() == 0:
-        return values
     projected: Tensor = _PermutahedronProjection.apply(values / regularization)
     return projected
 

@@ -28,7 +28,7 @@ WARM_UP_SHARE = 0.1
 SEGMENT_CLUSTERS = 4
 SMALLEST_STOP_WINDOW = 25
 
-ReadBatch = Callable[[np.ndarray, torch.device], tuple[Tensor, Tensor, Tensor]]
+ReadBatch = Callable[[np.ndarray, torch.device], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Trainer:
     ----------
     network : MUGNetwork
     read_batch : callable
-        Takes row numbers and a device; returns ``(values, observed, lengths)``, tensors
-        on that device.
+        Takes row numbers and a device; returns ``(values, observed)``, tensors of
+        shape (n, C, T) on that device.
     plan : TrainingPlan
     device : torch.device
     processes : Processes, optional
@@ -216,8 +216,8 @@ class Trainer:
         draws_there = self.device.type == "cuda" and self.processes.size == 1
         place = self.device if draws_there else torch.device("cpu")
         generator = torch.Generator(place).manual_seed(int(rng.integers(2**63)))
-        values, observed, lengths = self.read_batch(self._batch_indices(), place)
-        views = [augmented_view(values, observed, lengths, generator) for _ in range(2)]
+        values, observed = self.read_batch(self._batch_indices(), place)
+        views = [augmented_view(values, observed, generator) for _ in range(2)]
         both = View(
             torch.cat([view.values for view in views]).to(self.device),
             torch.cat([view.observed for view in views]).to(self.device),

@@ -88,7 +88,7 @@ def geometric_mask(
 
 
 def crop_mask(
-    starts: Tensor, lengths: Tensor, n_timepoints: int, generator: torch.Generator
+    starts: Tensor, stops: Tensor, n_timepoints: int, generator: torch.Generator
 ) -> Tensor:
     """One random window of each series, as a mask over its timepoints.
 
@@ -98,7 +98,7 @@ def crop_mask(
 
     Parameters
     ----------
-    starts, lengths : int Tensor of shape (n,)
+    starts, stops : int Tensor of shape (n,)
         First observed timepoint of each series, and the one after its last.
     n_timepoints : int
     generator : torch.Generator
@@ -109,17 +109,17 @@ def crop_mask(
         True inside the window.
     """
     device = generator.device
-    draw, place = (torch.rand(len(lengths), **drawn_by(generator)) for _ in range(2))
+    draw, place = (torch.rand(len(stops), **drawn_by(generator)) for _ in range(2))
     keep = SMALLEST_CROP + (1 - SMALLEST_CROP) * draw
-    width = (keep * (lengths - starts)).ceil()
-    start = starts + (place * (lengths - starts - width + 1)).floor()
+    width = (keep * (stops - starts)).ceil()
+    start = starts + (place * (stops - starts - width + 1)).floor()
     time = torch.arange(n_timepoints, device=device)
     inside = (time >= start[:, None]) & (time < (start + width)[:, None])
     return inside[:, None, :]
 
 
 def augmented_view(
-    values: Tensor, observed: Tensor, lengths: Tensor, generator: torch.Generator
+    values: Tensor, observed: Tensor, generator: torch.Generator
 ) -> View:
     """Crop, scale and jitter each series, and hide spans for the pretext task.
 
@@ -130,8 +130,6 @@ def augmented_view(
     values : Tensor of shape (n, C, T)
         Standardised; 0 where nothing is observed.
     observed : bool Tensor of shape (n, C, T)
-    lengths : int Tensor of shape (n,)
-        Timepoints of each series without its padding.
     generator : torch.Generator
 
     Returns
@@ -142,8 +140,9 @@ def augmented_view(
     scaling = torch.randn((n, channels, 1), **drawn_by(generator))
     noise = torch.randn(values.shape, **drawn_by(generator))
     scale, jitter = 1.0 + SCALING * scaling, JITTER * noise
-    starts = observed.any(dim=1).int().argmax(dim=-1)
-    kept = observed & crop_mask(starts, lengths, length, generator)
+    known = observed.any(dim=1).int()
+    starts, stops = known.argmax(dim=-1), length - known.flip(-1).argmax(dim=-1)
+    kept = observed & crop_mask(starts, stops, length, generator)
     # A window inside a gap would show nothing.
     kept = torch.where(kept.any(dim=(1, 2), keepdim=True), kept, observed)
     hidden = kept & geometric_mask((n, channels, length), generator)

@@ -96,10 +96,9 @@ def test_every_loss_and_granularity(series, path):
         panel = torch.from_numpy(np.load(sys.argv[1]))
         observed = ~panel.isnan()
         values = panel.nan_to_num(nan=0.0)
-        lengths = torch.tensor([row.any(dim=0).nonzero().max() + 1 for row in observed])
 
         def read_batch(rows, device):
-            return values[rows], observed[rows], lengths[rows]
+            return values[rows], observed[rows]
 
         outcome = []
         for parameters in json.loads(sys.argv[2]):

@@ -68,15 +68,20 @@ def test_tokens_are_patches(batch):
 
 def test_a_patch_holds_its_own_timepoints():
     series = torch.arange(14.0).reshape(1, 2, 7)
-    expected = [[0, 1, 2, 7, 8, 9], [3, 4, 5, 10, 11, 12], [6, 0, 0, 13, 0, 0]]
-    assert patches([series], 3)[0].tolist() == expected
+    observed = torch.ones(1, 2, 7, dtype=torch.bool)
+    observed[..., 1] = False
+    expected = [[0, 0, 2, 7, 0, 9], [3, 4, 5, 10, 11, 12], [6, 0, 0, 13, 0, 0]]
+    values, seen = patches(series, observed, 3)[0].chunk(2, dim=1)
+    assert values.tolist() == expected
+    assert seen.tolist() == [[1, 0, 1] * 2, [1] * 6, [1, 0, 0] * 2]
 
 
 def test_reconstruction_puts_patches_back_in_place():
     encoder = FineEncoder(2, 3, n_positions=3, d_model=8, n_heads=2, n_layers=1)
     encoder.head = torch.nn.Identity()
     series = torch.arange(14.0).reshape(1, 2, 7)
-    assert torch.equal(encoder.reconstruct(patches([series], 3), 7), series)
+    cut = patches(series, torch.ones(1, 2, 7, dtype=torch.bool), 3)[..., :6]
+    assert torch.equal(encoder.reconstruct(cut, 7), series)
 
 
 def test_hidden_values_are_not_seen(batch):

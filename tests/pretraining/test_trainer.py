@@ -8,7 +8,7 @@ import torch
 
 from mug_sklearn.nn.coarse import SegmentScale
 from mug_sklearn.nn.network import MUGConfig, build_network, initialise
-from mug_sklearn.persistence import moments_from_arrays, moments_to_arrays
+from mug_sklearn.persistence import to_arrays, to_tensors
 from mug_sklearn.pretraining.objectives import (
     RETRIEVAL_LOSSES,
     segment_cluster_loss,
@@ -66,7 +66,7 @@ def make_trainer(**changes):
 
     def read_batch(rows, device):
         rows_read.append(rows)
-        return values[rows], observed[rows], torch.full((len(rows),), 20)
+        return values[rows], observed[rows]
 
     trainer = Trainer(network, read_batch, make_plan(**changes), torch.device("cpu"))
     return trainer, rows_read
@@ -89,8 +89,8 @@ def test_resuming_equals_not_stopping(interrupted_after):
     run(first, interrupted_after)
     second, _ = make_trainer()
     second.network.load_state_dict(first.network.state_dict())
-    arrays = moments_to_arrays(first.optimizer.moments)
-    second.optimizer.moments = moments_from_arrays(arrays, second.device)
+    arrays = to_arrays(first.optimizer.moments)
+    second.optimizer.moments = to_tensors(arrays, second.device)
     second.losses = list(first.losses)
     run(second)
     assert second.losses == whole.losses
@@ -189,16 +189,16 @@ def test_padding_has_no_influence_on_training():
     read = trainer.read_batch
 
     def padded(rows, device):
-        values, observed, lengths = read(rows, device)
+        values, observed = read(rows, device)
         pad = torch.nn.functional.pad
-        return pad(values, (0, 6)), pad(observed, (0, 6)), lengths
+        return pad(values, (0, 6)), pad(observed, (0, 6))
 
     # The views draw noise for the padding too, so the losses compared are of plain
     # batches.
     rows = np.arange(8)
     results = []
     for reader in (read, padded):
-        values, observed, _ = reader(rows, torch.device("cpu"))
+        values, observed = reader(rows, torch.device("cpu"))
         view = View(values, observed, torch.zeros_like(observed))
         trainer.network.train()
         terms = trainer.loss_terms(view, np.random.default_rng(0))

@@ -93,7 +93,7 @@ def test_view_keeps_to_what_is_observed():
     values = torch.randn(4, 2, 30, generator=generator())
     observed = torch.rand(4, 2, 30, generator=generator()) < 0.7
     before = values.clone()
-    view = augmented_view(values, observed, torch.full((4,), 30), generator())
+    view = augmented_view(values, observed, generator())
     assert not (view.observed & ~observed).any()
     assert not (view.hidden & ~view.observed).any()
     assert (view.values[~view.observed] == 0).all()
@@ -103,8 +103,7 @@ def test_view_keeps_to_what_is_observed():
 def test_a_gap_at_the_start_is_no_part_of_the_crop():
     observed = torch.ones(200, 1, 50, dtype=torch.bool)
     observed[:, :, :40] = False
-    lengths = torch.full((200,), 50)
-    view = augmented_view(torch.ones(200, 1, 50), observed, lengths, generator())
+    view = augmented_view(torch.ones(200, 1, 50), observed, generator())
     assert (view.observed.sum(dim=(1, 2)) >= 6).all()
 
 
@@ -112,8 +111,7 @@ def test_no_view_lies_inside_a_gap():
     observed = torch.zeros(300, 1, 50, dtype=torch.bool)
     observed[:, :, [0, 49]] = True
     observed[0] = False
-    lengths = torch.full((300,), 50)
-    view = augmented_view(torch.ones(300, 1, 50), observed, lengths, generator())
+    view = augmented_view(torch.ones(300, 1, 50), observed, generator())
     n_kept = view.observed.sum(dim=(1, 2))
     assert n_kept[0] == 0
     assert set(n_kept[1:].tolist()) == {1, 2}
@@ -121,19 +119,18 @@ def test_no_view_lies_inside_a_gap():
 
 def test_views_differ_and_repeat():
     values = torch.randn(2, 1, 30, generator=generator())
-    observed, lengths = torch.ones(2, 1, 30, dtype=torch.bool), torch.full((2,), 30)
+    observed = torch.ones(2, 1, 30, dtype=torch.bool)
     source = generator()
-    first = augmented_view(values, observed, lengths, source)
-    second = augmented_view(values, observed, lengths, source)
-    again = augmented_view(values, observed, lengths, generator())
+    first = augmented_view(values, observed, source)
+    second = augmented_view(values, observed, source)
+    again = augmented_view(values, observed, generator())
     assert not torch.equal(first.values, second.values)
     assert torch.equal(first.values, again.values)
 
 
 def view_of(values):
     observed = torch.ones_like(values, dtype=torch.bool)
-    lengths = torch.full((len(values),), values.shape[-1])
-    return augmented_view(values, observed, lengths, generator())
+    return augmented_view(values, observed, generator())
 
 
 def test_each_channel_is_scaled_by_one_factor_near_one():
@@ -162,7 +159,7 @@ def test_a_view_is_a_window_of_the_series():
     inside = torch.arange(40) < lengths[:, None]
     observed = inside[:, None].expand(-1, 2, -1)
     values = torch.ones(300, 2, 40) * observed
-    view = augmented_view(values, observed, lengths, generator())
+    view = augmented_view(values, observed, generator())
     shares, starts = [], []
     for first, second, length in zip(*view.observed.unbind(1), lengths, strict=True):
         assert torch.equal(first, second)
