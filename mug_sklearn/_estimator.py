@@ -43,7 +43,7 @@ from ._settings import (
 from ._warnings import warn_user
 from .device import (
     double_precision_device,
-    one_cpu_thread,
+    repeatable_arithmetic,
     resolve_device,
     trains_in_half_precision,
     usual_modes,
@@ -864,7 +864,7 @@ class MUGTransformer(
             return tasks.end_epoch(epoch, lambda: self._stopped().__dict__)
 
         with (
-            one_cpu_thread(),
+            repeatable_arithmetic(),
             usual_modes(course.device, training=True),
             tqdm(
                 total=course.plan.n_steps,
@@ -948,7 +948,7 @@ class MUGTransformer(
         self.network_, self.device_ = network.to(device), str(device)
 
     def _place_readout(self, readout: Readout) -> None:
-        self.readout_ = readout.to(double_precision_device(torch.device(self.device_)))
+        self.readout_ = readout.to(double_precision_device(self._place_of_network()))
 
     def _read_to_transform(self, X: Any) -> Panel:
         """Validate `X`, and warn of what is probably a mistake or takes long."""
@@ -963,8 +963,12 @@ class MUGTransformer(
             self.network_,
             self.location_,
             self.scale_,
-            torch.device(self.device_),
+            self._place_of_network(),
         )
+
+    def _place_of_network(self) -> torch.device:
+        """Device with its number, while "cuda" alone is whichever is current."""
+        return next(self.network_.parameters()).device
 
     def _sample_stream(
         self, panel: Panel, seed: int, goes_on: bool

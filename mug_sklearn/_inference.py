@@ -17,7 +17,7 @@ from ._warnings import warn_user
 from .device import (
     double_precision_device,
     is_out_of_memory,
-    one_cpu_thread,
+    repeatable_arithmetic,
     usual_modes,
 )
 from .nn.network import MUGNetwork
@@ -97,11 +97,14 @@ class Inference:
         """
         rows = np.arange(panel.n_series) if rows is None else rows
 
+        def computed(chosen: np.ndarray) -> Result:
+            values, observed = batches.read(chosen)
+            with usual_modes(self.device, training=False):
+                return compute(values, observed)
+
         def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
-                values, observed = batches.read(chosen)
-                with usual_modes(self.device, training=False):
-                    return [(chosen, compute(values, observed))]
+                return [(chosen, computed(chosen))]
             except (MemoryError, RuntimeError) as error:
                 if len(chosen) == 1 or not is_out_of_memory(error):
                     raise
@@ -111,7 +114,7 @@ class Inference:
             ]
 
         # One thread per batch: several would round its sums in another order.
-        with one_cpu_thread() as n_threads:
+        with repeatable_arithmetic() as n_threads:
             batches = _Batches(self, panel, rows, n_threads)
             if self.device.type != "cpu":
                 n_threads = 1

@@ -28,6 +28,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
+    if str(device) == "cpu":
+        return torch.device("cpu")  # without asking drivers, which may be broken
     available = [name for name in ("cuda", "xpu", "mps") if _is_available(name)]
     if device == "auto":
         return torch.device(available[0] if available else "cpu")
@@ -52,11 +54,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 def trains_in_half_precision(device: torch.device, precision: str) -> bool:
     """Whether a network is trained in bfloat16 on `device`."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
-    return precision == "bfloat16"
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type != "cuda":
+        return False
+    current = -1
+    with torch.cuda.device(current if device.index is None else device.index):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def double_precision_device(device: torch.device) -> torch.device:
@@ -71,12 +75,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that a device, or the CPU, ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # torch raises plain runtime errors on the CPU and on Apple's devices; the last
-    # message is oneDNN's.
+    # torch raises plain runtime errors on the CPU and on Apple's devices, and passes on
+    # those of libraries.
     shortages = (
         "can't allocate memory",
+        "not enough memory",  # Windows
         "out of memory",
-        "could not create a primitive",
+        "Invalid buffer size",  # Apple
+        "could not create a primitive",  # oneDNN
+        "bad_alloc",
+        "STATUS_ALLOC_FAILED",  # cuBLAS, cuDNN
+        "ERROR_OUT_OF_DEVICE_MEMORY",  # Intel
+        "ERROR_OUT_OF_HOST_MEMORY",
     )
     return any(shortage in str(error) for shortage in shortages)
 
@@ -89,21 +99,44 @@ def _is_available(name: str) -> bool:
 
 # Libraries behind numpy's and scipy's matrix products, and their numbers of threads.
 _Threads = Sequence[tuple[Any, int]]
+# Torch's settings of matrix products, and the precision of each.
+_Precisions = Sequence[tuple[Any, str]]
 
 
 class _Inside:
-    """Whether this thread is inside `one_cpu_thread`, and how many threads are."""
+    """Whether this thread is in `repeatable_arithmetic`, and how many threads are."""
 
     this_thread = local()
     n_in_all = 0
     n_threads_outside = 1
     products_outside: _Threads = ()
+    precisions_outside: _Precisions = ()
     lock = Lock()
 
 
 def _product_threads() -> _Threads:
     libraries = get_cached_controller().select(user_api="blas").lib_controllers
     return [(library, library.num_threads) for library in libraries]
+
+
+def _lowered_precisions() -> _Precisions:
+    """Settings by which a caller lets torch multiply in less than single precision."""
+    settings = [
+        backend.matmul
+        for backend in (torch.backends.cuda, torch.backends.mkldnn)
+        # Before version 2.9, torch had none.
+        if hasattr(getattr(backend, "matmul", None), "fp32_precision")
+    ]
+    return [
+        (setting, setting.fp32_precision)
+        for setting in settings
+        if setting.fp32_precision not in ("none", "ieee")
+    ]
+
+
+def _set_precisions(precisions: _Precisions) -> None:
+    for setting, precision in precisions:
+        setting.fp32_precision = precision
 
 
 def _set_threads(threads: _Threads) -> None:
@@ -114,13 +147,15 @@ def _set_threads(threads: _Threads) -> None:
 
 
 @contextmanager
-def one_cpu_thread() -> Iterator[int]:
-    """Compute on one CPU thread inside, and restore the settings afterwards.
+def repeatable_arithmetic() -> Iterator[int]:
+    """Compute on one CPU thread, in full precision, and restore the settings.
 
     Sums over several threads round in an order that depends on the number of threads.
     Training amplifies that, so a fit would depend on how many threads a process happens
     to have, such as inside a parallel grid search. So torch gets one thread, and so do
     the matrix products of numpy and of scipy, whose threads get in each other's way.
+    Nor does a fit depend on `torch.set_float32_matmul_precision`, which lets products
+    round to fewer digits.
 
     Yields
     ------
@@ -139,11 +174,14 @@ def one_cpu_thread() -> Iterator[int]:
             if is_first:
                 _Inside.n_threads_outside = torch.get_num_threads()
                 _Inside.products_outside = _product_threads()
+                _Inside.precisions_outside = _lowered_precisions()
             is_counted = True
             _Inside.n_in_all += 1
             if is_first:
                 before = _Inside.products_outside
                 _set_threads([(library, 1) for library, _ in before])
+                lowered = _Inside.precisions_outside
+                _set_precisions([(setting, "ieee") for setting, _ in lowered])
                 # A library held by another thread did not change: do not restore it.
                 _Inside.products_outside = [
                     (library, n) for library, n in before if library.num_threads < n
@@ -158,6 +196,7 @@ def one_cpu_thread() -> Iterator[int]:
                 try:
                     if _Inside.n_in_all == 1:
                         _set_threads(_Inside.products_outside)
+                        _set_precisions(_Inside.precisions_outside)
                     torch.set_num_threads(_Inside.n_threads_outside)
                 finally:
                     _Inside.n_in_all -= 1

@@ -50,8 +50,9 @@ def to_tensors(state: Any, device: torch.device) -> Any:
 
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
     """Rebuild a network on the CPU, in evaluation mode."""
-    network = build_network(config)
-    network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
+    with torch.inference_mode(False):  # tensors made inside one can never be trained
+        network = build_network(config)
+        network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
     return network.eval()
 
 

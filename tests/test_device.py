@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info
 
 from mug_sklearn import device
-from mug_sklearn.device import one_cpu_thread, resolve_device
+from mug_sklearn.device import repeatable_arithmetic, resolve_device
 from mug_sklearn.nn.network import MUGNetwork
 
 from .conftest import small_mug, torch_threads
@@ -43,6 +43,65 @@ def test_automatic_precision_on_cuda(monkeypatch, has_bfloat16):
     assert found is has_bfloat16
 
 
+def test_a_cpu_needs_no_other_device(panel, monkeypatch):
+    def broken():
+        raise RuntimeError("driver too old")
+
+    monkeypatch.setattr(torch.cuda, "is_available", broken)
+    small_mug(device="cpu").fit(panel).to("cpu")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes",
+        "MPS backend out of memory (MPS allocated: 1 GB)",
+        "Invalid buffer size: 15.62 GiB",
+        "could not create a primitive",
+        "std::bad_alloc",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
+    ],
+)
+def test_messages_of_lacking_memory(message):
+    assert device.is_out_of_memory(RuntimeError(message))
+    assert not device.is_out_of_memory(RuntimeError("shapes do not fit"))
+
+
+@pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
+def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backend):
+    expected = small_mug().fit_transform(panel)
+    setting = getattr(torch.backends, backend).matmul
+    before = setting.fp32_precision
+    lowered = {"cuda": "tf32", "mkldnn": "bf16"}[backend]
+    try:
+        setting.fp32_precision = lowered
+        with repeatable_arithmetic(), repeatable_arithmetic():
+            assert setting.fp32_precision == "ieee"
+        assert_array_equal(small_mug().fit_transform(panel), expected)
+        assert setting.fp32_precision == lowered
+    finally:
+        setting.fp32_precision = before
+
+
+def test_a_network_moved_in_inference_mode_can_be_trained(panel):
+    mug = small_mug(max_epochs=0).fit(panel)
+    with torch.inference_mode():
+        mug.to("cpu")
+    assert not any(p.is_inference() for p in mug.network_.parameters())
+
+
+def test_torchs_own_setting_of_products_stays(panel):
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        small_mug(max_epochs=1).fit(panel).transform(panel)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_to_moves_the_network_and_what_needs_no_double_precision(panel, monkeypatch):
     mug = small_mug().fit(panel)
     elsewhere = torch.device("meta")  # a device that is always there, and holds nothing
@@ -70,9 +129,9 @@ def test_a_network_that_does_not_fit_stays_where_it_was(panel, monkeypatch):
 
 @pytest.mark.usefixtures("three_threads")
 def test_one_thread_inside_as_many_outside():
-    with one_cpu_thread() as n_outside:
+    with repeatable_arithmetic() as n_outside:
         assert (n_outside, torch.get_num_threads()) == (3, 1)
-        with one_cpu_thread() as n_outside_of_the_inner:
+        with repeatable_arithmetic() as n_outside_of_the_inner:
             assert n_outside_of_the_inner == 1
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
@@ -80,7 +139,7 @@ def test_one_thread_inside_as_many_outside():
 
 @pytest.mark.usefixtures("three_threads")
 def test_the_setting_is_back_after_an_error():
-    with pytest.raises(KeyError), one_cpu_thread():
+    with pytest.raises(KeyError), repeatable_arithmetic():
         raise KeyError
     assert torch.get_num_threads() == 3
 
@@ -92,14 +151,14 @@ def blas_threads():
 
 def test_products_of_numpy_and_scipy_have_one_thread_too():
     before = blas_threads()
-    with one_cpu_thread(), one_cpu_thread():
+    with repeatable_arithmetic(), repeatable_arithmetic():
         assert blas_threads() == {1}
     assert blas_threads() == before
 
 
 def test_products_have_one_thread_in_every_thread():
     def inside():
-        with one_cpu_thread():
+        with repeatable_arithmetic():
             return blas_threads()
 
     inside()
@@ -113,13 +172,13 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
     before = blas_threads()
 
     def enter_second():
-        with one_cpu_thread() as n_outside:
+        with repeatable_arithmetic() as n_outside:
             second_is_inside.set()
             first_is_out.wait()
         return n_outside, torch.get_num_threads()
 
     with ThreadPoolExecutor(1) as threads:
-        with one_cpu_thread():
+        with repeatable_arithmetic():
             second = threads.submit(enter_second)
             second_is_inside.wait()
         first_is_out.set()
@@ -133,7 +192,7 @@ def test_more_threads_embed_the_same(ragged):
     mug = small_mug().fit(ragged)
     many = [series + shift for shift in np.arange(20) for series in ragged]
     on_three = mug.transform(many)
-    with one_cpu_thread():
+    with repeatable_arithmetic():
         on_one = mug.transform(many)
     assert_array_equal(on_three, on_one)
     assert torch.get_num_threads() == 3

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..device import one_cpu_thread
+from ..device import repeatable_arithmetic
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -138,5 +138,5 @@ def _embed(series: NDArray, estimator: Any) -> NDArray[np.float32]:
     if series.ndim == 2 and len(names) == series.shape[1]:
         named = pd.DataFrame(series, columns=names)
     # Dask already fills the cores with blocks.
-    with one_cpu_thread():
+    with repeatable_arithmetic():
         return np.asarray(estimator.transform(named), dtype=np.float32)

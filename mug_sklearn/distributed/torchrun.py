@@ -118,6 +118,8 @@ def _join_processes(mug: MUGTransformer) -> None:
         # Objects are exchanged through the current device.
         torch.cuda.set_device(place)
         mug.set_params(device=f"cuda:{place}")
+    elif mug.device == "auto":
+        mug.set_params(device="cpu")  # gloo serves no other accelerator
     torch.distributed.init_process_group("nccl" if on_cuda else "gloo")
 
 

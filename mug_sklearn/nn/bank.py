@@ -122,13 +122,15 @@ class ShapeletBank(nn.Module):
 def _kernel_runs(device: torch.device) -> bool:
     """Whether triton is installed and can compile for a GPU (it needs a C compiler)."""
     try:
-        scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).to(device)
-        values = torch.zeros((1, 1, PATTERN_LENGTH), device=device)
+        # Whatever a caller's default dtype and device are.
+        with torch.device(device):
+            scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).float()
+            values = torch.zeros((1, 1, PATTERN_LENGTH), dtype=torch.float32)
         scale.features_by_kernel((values, values > 0))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # whatever is missing, tensors give the same, more slowly
-        return False
+    except Exception as error:
+        if "out of memory" in str(error):
+            raise  # and ask again
+        return False  # whatever is missing, tensors give the same, more slowly
     return True
 
 

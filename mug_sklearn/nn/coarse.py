@@ -17,6 +17,7 @@ from .layers import (
     ALIGNED,
     TokenLinear,
     lowered,
+    maximum,
     observed_patches,
     patches,
     require_one_token,
@@ -118,7 +119,7 @@ def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     depends on the series alone, not on its batch.
     """
     present = observed_patches(observed, scale.pooling)  # (n, points)
-    n_present = _slide(present, scale).sum(dim=-1)
+    n_present = _slide(present.float(), scale).sum(dim=-1)
     # Segments that exist only because this batch is padded must not count.
     point = torch.arange(1, present.shape[1] + 1, device=present.device)
     n_points = (present * point).amax(dim=1, keepdim=True)
@@ -220,7 +221,7 @@ class CoarseEncoder(nn.Module):
             for start in range(0, mask.shape[1] * step, step):
                 first = start // self.patch_length
                 last = -(-(start + scale.length) // self.patch_length)
-                strongest.append(known[:, first:last].amax(dim=1))
+                strongest.append(maximum(known[:, first:last]))
                 spans.append((start, start + scale.length))
             masks.append(mask)
         embedding = torch.stack(strongest, dim=1)  # (n, S, d)

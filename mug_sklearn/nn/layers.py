@@ -54,9 +54,18 @@ def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
     return tokens + penalty.unsqueeze(-1)
 
 
+def maximum(tokens: Tensor) -> Tensor:
+    """Maximum over tokens: (n, F, d) -> (n, d)."""
+    if torch.compiler.is_compiling():
+        # Compiled, the gradient of amax compares it with a sum rounded otherwise, and
+        # finds no equal.
+        return tokens.max(dim=1).values
+    return tokens.amax(dim=1)
+
+
 def masked_max(tokens: Tensor, mask: Tensor) -> Tensor:
     """Maximum over the tokens that count: (n, F, d), (n, F) -> (n, d)."""
-    return lowered(tokens, mask).amax(dim=1)
+    return maximum(lowered(tokens, mask))
 
 
 def require_one_token(mask: Tensor) -> Tensor:
@@ -86,8 +95,9 @@ def patches(values: Tensor, observed: Tensor, patch_length: int) -> Tensor:
 def observed_patches(observed: Tensor, patch_length: int) -> Tensor:
     """Which patches hold an observed value: (n, C, T) -> (n, F)."""
     missing = -observed.shape[-1] % patch_length
-    padded = F.pad(observed.any(dim=1), (0, missing))
-    return padded.unflatten(-1, (-1, patch_length)).any(dim=-1)
+    # As numbers: torch's compiler cannot pad booleans where lengths vary.
+    padded = F.pad(observed.any(dim=1).float(), (0, missing))
+    return padded.unflatten(-1, (-1, patch_length)).amax(dim=-1) > 0
 
 
 def _unchanged(tensor: Tensor) -> Tensor:

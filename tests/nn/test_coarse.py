@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mug_sklearn.device import one_cpu_thread
+from mug_sklearn.device import repeatable_arithmetic
 from mug_sklearn.nn.coarse import (
     CoarseEncoder,
     SegmentScale,
@@ -176,7 +176,7 @@ def test_a_convolution_rounds_alike_in_every_batch(
     generator = torch.Generator().manual_seed(0)
     layer = CausalConv(n_inputs, n_outputs, dilation).eval()
     one = torch.randn(1, n_points, n_inputs, generator=generator)
-    with torch.inference_mode(), one_cpu_thread():
+    with torch.inference_mode(), repeatable_arithmetic():
         alone = layer(one)
         for series in layer(one.repeat(33, 1, 1)):
             assert torch.equal(series, alone[0])
