@@ -9,6 +9,8 @@ import torch
 from mug_sklearn.nn import bank as bank_module
 from mug_sklearn.nn.bank import (
     GROUP_SIZE,
+    MARGIN,
+    MAX_MIXED_CHANNELS,
     PATTERN_LENGTH,
     DilatedShapelets,
     ShapeletBank,
@@ -30,6 +32,14 @@ def make_bank(n_channels=1, n_timepoints=40, n_shapelets=16):
     for scale in bank.scales:
         scale.draw(generator)
     return bank
+
+
+def calibrated(values, observed, dilation=1, n_patterns=16):
+    """Patterns of one dilation for univariate series, with thresholds from them."""
+    scale = DilatedShapelets(1, dilation, 1, n_patterns, differenced=False).double()
+    scale.draw(torch.Generator().manual_seed(0))
+    scale.calibrate(values, observed, torch.Generator().manual_seed(0))
+    return scale
 
 
 def gappy(n, channels, length, share):
@@ -80,9 +90,7 @@ def slow_features(scale, signal, known):
 @pytest.mark.parametrize("dilation", [1, 4])
 def test_features_are_their_definition(share, dilation, way):
     values, observed = gappy(3, 1, 40, share)
-    scale = DilatedShapelets(1, dilation, 1, 16, differenced=False).double()
-    scale.draw(torch.Generator().manual_seed(0))
-    scale.calibrate(values, observed, torch.Generator().manual_seed(0))
+    scale = calibrated(values, observed, dilation)
     actual = WAYS[way](scale, (values, observed)).flatten(1)
     for series in range(3):
         expected = slow_features(
@@ -204,15 +212,63 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(bank(*longer), bank(values, observed))
 
 
-def test_thresholds_are_quantiles_of_observed_responses():
-    values, observed = gappy(8, 1, 60, 0.8)
-    scale = DilatedShapelets(1, 2, 1, 64, differenced=False).double()
+def ranks_of_thresholds(scale, values, observed):
+    """Share of the observed responses below each threshold, taken from one of them."""
+    signals, masks = values[:, 0].numpy(), observed[:, 0].numpy()
+    responses = [
+        slow_responses(scale, signal, known)[:, known]
+        for signal, known in zip(signals, masks, strict=True)
+    ]
+    above = np.concatenate(responses, axis=1) + MARGIN
+    above -= scale.thresholds[0, :, None].numpy()
+    np.testing.assert_allclose(np.abs(above).min(axis=1), 0, atol=1e-9)
+    return (above < -1e-9).mean(axis=1)
+
+
+def test_thresholds_are_random_quantiles_of_observed_responses():
+    series = gappy(8, 1, 60, 0.8)
+    ranks = ranks_of_thresholds(calibrated(*series, 2, 64), *series)
+    assert ranks.min() < 0.1
+    assert ranks.max() > 0.9
+    assert ranks.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_thresholds_of_half_of_the_scales_are_of_differences():
+    series = gappy(4, 1, 40, 0.9)
+    bank = make_bank()
+    bank.calibrate(*series, torch.Generator().manual_seed(0))
+    for scale in bank.scales:
+        seen = first_differences(*series) if scale.differenced else series
+        ranks_of_thresholds(scale, *seen)
+
+
+def test_long_series_are_calibrated_on_all_their_parts(monkeypatch):
+    monkeypatch.setattr(bank_module, "CALIBRATION_TIMEPOINTS", 40)
+    values, observed = gappy(2, 1, 200, 1.0)
+    values[..., 100:] *= 1e3
+    thresholds = calibrated(values, observed, n_patterns=256).thresholds
+    assert 0.3 < (thresholds.abs() > 50).double().mean() < 0.7
+
+
+def test_a_signal_unseen_in_calibration_has_thresholds_that_it_can_pass():
+    values, observed = gappy(3, 1, 40, 1.0)
+    scale = calibrated(values, torch.zeros_like(observed))
+    prevalence = scale.features_by_loops((values, observed))[:, 0]
+    assert ((prevalence > 0) & (prevalence < 1)).all()
+
+
+def test_mixes_are_of_few_channels_drawn_at_random():
+    scale = DilatedShapelets(12, 1, 2000, GROUP_SIZE, differenced=False)
     scale.draw(torch.Generator().manual_seed(0))
-    scale.calibrate(values, observed, torch.Generator().manual_seed(0))
-    features = scale.features_by_loops((values, observed))
-    prevalence = features[:, 0, 0].square().mean(dim=0)
-    assert prevalence.min() < 0.2
-    assert prevalence.max() > 0.8
+    chosen = scale.mixing != 0
+    shares = chosen.sum(dim=1).bincount()[1:] / 2000
+    # The logarithm of their number is uniform.
+    sizes = torch.arange(1, MAX_MIXED_CHANNELS + 2).log2()
+    expected = sizes.diff() / sizes[-1]
+    torch.testing.assert_close(shares, expected, rtol=0, atol=0.05)
+    of_channels = chosen.double().mean(dim=0)
+    expected = of_channels.mean().expand(12)
+    torch.testing.assert_close(of_channels, expected, rtol=0, atol=0.08)
 
 
 @pytest.mark.parametrize("n_channels", [1, 2, 50])

@@ -1,5 +1,7 @@
 """Segments, shapelets and their transform against slow, obvious definitions."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,12 @@ def test_segment_scale_keeps_its_promises(length, extra, max_points, n_segments)
     assert scale.width <= max_points
     assert scale.width * scale.pooling >= length
     assert 1 <= scale.stride <= scale.width
+    # Unless neighbours touch, so many segments reach the end, and a shorter stride
+    # would take more.
+    n_steps = max(n_segments - 1, 1)
+    slack = math.ceil((length + extra) / scale.pooling) - scale.width
+    assert n_steps * scale.stride >= slack or scale.stride == scale.width
+    assert n_steps * (scale.stride - 1) < slack or scale.stride == 1
 
 
 @pytest.mark.parametrize("pooling", [1, 3, 4, 30])
@@ -182,6 +190,16 @@ def test_a_convolution_rounds_alike_in_every_batch(
             assert torch.equal(series, alone[0])
 
 
+def test_the_segment_encoder_is_its_equation():
+    encoder = SeriesEncoder(3, 4, 2, 5).double()
+    series = torch.randn(2, 11, 3, generator=torch.Generator().manual_seed(0)).double()
+    gelu = torch.nn.functional.gelu
+    signal = encoder.stem(series)
+    for block in encoder.blocks:
+        signal = signal + block.second(gelu(block.first(gelu(signal))))
+    torch.testing.assert_close(encoder(series), encoder.features(gelu(signal)))
+
+
 @pytest.mark.parametrize("depth", [2, 3])
 def test_a_feature_sees_its_receptive_field(depth):
     encoder = SeriesEncoder(1, 4, depth, 2)
@@ -253,3 +271,11 @@ def test_a_shapelet_is_at_no_distance_from_its_own_series():
     transform = ShapeletTransform(SegmentScale(6, 1, 6, 1), 1, 2).double()
     transform.values.copy_(values[1:2, :, 8:14])
     assert transform(values, observed)[1, 0].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_rounding_makes_no_distance_negative():
+    values, observed = gappy(n=30, length=40, share=1.0)
+    values = 100 * values.float()
+    transform = ShapeletTransform(SegmentScale(8, 1, 8, 1), 30, 2)
+    transform.values.copy_(values[..., 10:18])
+    assert (transform.distances(values, observed) >= 0).all()

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from mug_sklearn.nn.layers import (
+    MOMENTUM,
     Attention,
+    FeedForward,
     MaskedBatchNorm,
     TokenLinear,
     masked_max,
@@ -100,11 +102,30 @@ def test_batch_norm_uses_running_statistics_in_evaluation(batch):
     torch.testing.assert_close(alone, together)
 
 
+def test_running_statistics_follow_the_latest_batches(batch):
+    tokens, mask = batch
+    layer = MaskedBatchNorm(8).double()
+    mean, expected = tokens[mask].mean(dim=0), torch.zeros(8).double()
+    for number in range(1, 31):
+        layer(number * tokens, mask)
+        expected += max(1 / number, MOMENTUM) * (number * mean - expected)
+    torch.testing.assert_close(layer.running_mean, expected)
+
+
 def test_batch_norm_gradient(batch):
     tokens, mask = batch
     layer = MaskedBatchNorm(8).double()
     inputs = tokens.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: layer(x, mask), inputs)
+
+
+def test_feed_forward_is_its_equation(batch):
+    tokens, _ = batch
+    layer = FeedForward(8).double()
+    inner, _, outer = layer
+    hidden = torch.nn.functional.gelu(tokens @ inner.weight.T + inner.bias)
+    expected = hidden @ outer.weight.T + outer.bias
+    torch.testing.assert_close(layer(tokens), expected)
 
 
 def test_masked_pooling(batch):

@@ -14,8 +14,8 @@ from mug_sklearn.nn.fusion import (
     CrossGranularityTransformer,
     MaxFusion,
 )
-from mug_sklearn.nn.layers import patches
-from mug_sklearn.nn.network import MUGConfig, build_network, initialise
+from mug_sklearn.nn.layers import MaskedBatchNorm, patches
+from mug_sklearn.nn.network import INITIAL_SLOPE, MUGConfig, build_network, initialise
 
 CONFIG = MUGConfig(
     granularity="multi",
@@ -59,6 +59,33 @@ def test_building_draws_nothing_and_leaves_nothing_undefined():
         assert torch.equal(again.state_dict()[name], tensor), name
 
 
+@pytest.mark.parametrize("part", ["weight", "bias"])
+def test_linear_maps_begin_uniform_up_to_the_root_of_their_inputs(part):
+    drawn = torch.cat(
+        [
+            (getattr(layer, part) * math.sqrt(layer.in_features)).flatten()
+            for layer in make_network().modules()
+            if isinstance(layer, torch.nn.Linear)
+        ]
+    )
+    assert drawn.abs().max() <= 1 + 1e-6
+    assert drawn.std().item() == pytest.approx(1 / math.sqrt(3), rel=0.1)
+
+
+def test_normalisation_by_statistics_begins_without_effect():
+    tokens = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0)).double()
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    layers = [x for x in make_network().modules() if isinstance(x, MaskedBatchNorm)]
+    assert len(layers) == 4
+    for layer in layers:
+        torch.testing.assert_close(layer(tokens, mask), tokens, rtol=1e-4, atol=0)
+
+
+def test_the_slope_of_the_scores_begins_at_its_initial_value():
+    slope = make_network().log_slope.exp().item()
+    assert slope == pytest.approx(INITIAL_SLOPE)
+
+
 def test_tokens_are_patches(batch):
     tokens, mask = make_network().fine(*batch)
     assert tokens.shape == (4, 8, 8)
@@ -82,6 +109,24 @@ def test_reconstruction_puts_patches_back_in_place():
     series = torch.arange(14.0).reshape(1, 2, 7)
     cut = patches(series, torch.ones(1, 2, 7, dtype=torch.bool), 3)[..., :6]
     assert torch.equal(encoder.reconstruct(cut, 7), series)
+
+
+def test_predictions_are_linear_in_the_activated_tokens():
+    fine = make_network().fine
+    tokens = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    linear = fine.head[1]
+    flat = torch.nn.functional.gelu(tokens) @ linear.weight.T + linear.bias
+    for time, predicted in enumerate(fine.reconstruct(tokens, 23).unbind(2)):
+        token, place = divmod(time, 3)
+        torch.testing.assert_close(predicted, flat[:, token, place::3])
+
+
+def test_a_patch_whose_values_are_all_hidden_is_still_a_token(batch):
+    values, observed = batch
+    hidden = torch.zeros_like(observed)
+    hidden[..., 3:6] = observed[..., 3:6]
+    fine = make_network().fine
+    assert torch.equal(fine(values, observed, hidden).mask, fine(values, observed).mask)
 
 
 def test_hidden_values_are_not_seen(batch):
@@ -230,6 +275,20 @@ def test_padding_changes_no_block(batch, padding, fine_fusion, fusion):
     assert list(expected) == ["fine", "coarse", "shapelets", "bank", "multi"]
     for name, block in expected.items():
         torch.testing.assert_close(actual[name], block)
+
+
+def test_blocks_pool_the_tokens_that_count(batch):
+    network = make_network()
+    blocks, tokens = network.pooled_blocks(*batch), network(*batch)
+    features, feature_mask = tokens.coarse.features, tokens.coarse.feature_mask
+    for series in range(4):
+        for name in ("fine", "multi"):
+            rows, mask = getattr(tokens, name)
+            kept = rows[series, mask[series]]
+            expected = torch.cat((kept.mean(dim=0), kept.amax(dim=0)))
+            torch.testing.assert_close(blocks[name][series], expected)
+        expected = features[series, feature_mask[series]].amax(dim=0)
+        torch.testing.assert_close(blocks["coarse"][series], expected)
 
 
 def test_only_the_blocks_asked_for_are_computed(batch):

@@ -37,8 +37,9 @@ def scaled(blocks):
     return joined - joined.mean(axis=0)
 
 
-def test_without_rotation_blocks_are_scaled_and_weighted():
-    blocks = make_blocks()
+@pytest.mark.parametrize("level", [0.0, 1e4])
+def test_without_rotation_blocks_are_scaled_and_weighted(level):
+    blocks = {name: block + level for name, block in make_blocks().items()}
     embedding = fit_readout(blocks, None)(blocks).numpy()
     expected = scaled(blocks)
     expected /= np.sqrt(expected.var(axis=0).mean())
@@ -53,6 +54,12 @@ def test_distances_are_those_of_pca_with_mild_whitening(n):
     expected = expected * expected.var(axis=0) ** -WHITENING
     expected /= np.sqrt(expected.var(axis=0).mean())
     np.testing.assert_allclose(pdist(embedding), pdist(expected), atol=1e-5)
+
+
+def test_an_axis_points_towards_its_largest_entry():
+    for part in make_blocks(200)["bank"].split(10):
+        axis = fit_readout({"bank": part}, 1).axes[:, 0]
+        assert axis[axis.abs().argmax()] > 0
 
 
 @pytest.mark.parametrize("n", [12, 40, 200])

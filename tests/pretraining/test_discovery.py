@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
+from mug_sklearn.nn.coarse import cut_segments
 from mug_sklearn.pretraining.clustering import cluster
-from mug_sklearn.pretraining.discovery import select_shapelets, shapelet_utility
+from mug_sklearn.pretraining.discovery import (
+    discover_shapelets,
+    select_shapelets,
+    shapelet_utility,
+)
 
 from ..conftest import small_mug
 
@@ -44,6 +50,31 @@ def test_clusters_do_not_hang_on_rounding():
     assert outcomes == outcomes[:1] * 5
 
 
+def test_first_centroids_are_any_of_the_points():
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    first = set()
+    for seed in range(100):
+        _, distance = cluster(points, 3, n_iter=0, rng=np.random.default_rng(seed))
+        centroids = np.flatnonzero(distance == 0)
+        assert len(centroids) == 3
+        first.update(centroids)
+    assert len(first) > 50
+
+
+@pytest.mark.parametrize("n_iter", [1, 4])
+def test_clusters_are_those_of_lloyds_iterations(n_iter):
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    label, distance = cluster(points, 7, n_iter=0, rng=np.random.default_rng(0))
+    assert (np.bincount(label[distance == 0]) == 1).all()
+    for _ in range(n_iter):
+        means = [points[label == index].mean(axis=0) for index in range(7)]
+        to_means = np.array([np.linalg.norm(points - mean, axis=1) for mean in means])
+        label, distance = to_means.argmin(axis=0), to_means.min(axis=0)
+    found = cluster(points, 7, n_iter=n_iter, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(found[0], label)
+    np.testing.assert_allclose(found[1], distance, atol=1e-6)
+
+
 def test_shapelets_are_the_candidates_of_highest_utility_best_first():
     rng = np.random.default_rng(0)
     places, sizes = 3.0 * rng.normal(size=(6, 2)), np.array([9, 1, 4, 7, 2, 30])
@@ -65,6 +96,34 @@ def test_a_shapelet_is_the_segment_nearest_its_centroid(seed):
     # The other cluster is a lone segment, less popular and as diverse.
     chosen = select_shapelets(points, 1, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, [np.argmin(distance)])
+
+
+@torch.no_grad()
+def test_shapelets_are_the_selected_segments_with_their_gaps(panel):
+    network = small_mug(max_epochs=0).fit(panel).network_.double()
+    values = torch.from_numpy(panel)
+    generator = torch.Generator().manual_seed(0)
+    observed = torch.rand(values.shape, generator=generator) < 0.4
+    values = values * observed
+    discover_shapelets(network, values, observed, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    segments = network.coarse(values, observed)
+    for transform, (embeddings, mask) in zip(
+        network.shapelets, segments.by_scale(), strict=True
+    ):
+        cut_values, cut_observed, _ = cut_segments(values, observed, transform.scale)
+        places = [
+            place
+            for place in np.ndindex(*mask.shape)
+            if cut_observed[place].any(dim=0).sum() >= transform.scale.half
+        ]
+        assert 0 < len(places) < mask.numel()
+        candidates = torch.stack([embeddings[place] for place in places]).numpy()
+        chosen = select_shapelets(candidates, len(transform.values), rng)
+        for number, row in enumerate(chosen):
+            place = places[row]
+            assert torch.equal(transform.values[number], cut_values[place])
+            assert torch.equal(transform.observed[number], cut_observed[place])
 
 
 def test_a_sparse_series_gives_no_shapelet(panel):

@@ -226,12 +226,16 @@ def test_negatives_are_drawn_from_the_other_cluster():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("n_segments", [0, 1, 3])
-def test_too_few_segments_cost_nothing(n_segments):
-    embeddings = torch.ones(n_segments, 4, requires_grad=True)
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("n_segments", [0, 1, 3, 7, 8])
+def test_too_few_segments_or_distinct_ones_cost_nothing(n_segments, alike):
+    embeddings = torch.ones(n_segments, 4)
+    if not alike:
+        embeddings.normal_(generator=torch.Generator().manual_seed(0))
+    embeddings.requires_grad_()
     loss = segment_cluster_loss(embeddings, 4, np.random.default_rng(0))
     loss.backward()
-    assert loss.item() == 0.0
+    assert (loss.item() == 0.0) == (n_segments < 2 * 4 or alike)
 
 
 def slow_token_retrieval(first, second, mask):
@@ -291,6 +295,17 @@ def test_token_retrieval_is_its_definition(length):
         loss = function(*views, mask)
         outcome.append((loss, *torch.autograd.grad(3.0 * loss, views)))
     torch.testing.assert_close(*outcome)
+
+
+def test_padding_adds_no_level_to_token_retrieval():
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randn(2, 3, 5, 4, generator=generator).double()
+    mask = torch.rand(3, 5, generator=generator) < 0.8
+    pad = torch.nn.functional.pad
+    longer, longer_mask = pad(views, (0, 0, 0, 20)), pad(mask, (0, 20))
+    torch.testing.assert_close(
+        token_retrieval_loss(*longer, longer_mask), token_retrieval_loss(*views, mask)
+    )
 
 
 def test_token_retrieval_of_nothing_is_zero_with_a_gradient():

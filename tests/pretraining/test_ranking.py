@@ -116,6 +116,15 @@ def test_the_smoothing_of_training_leaves_ranks_at_every_width(width):
     assert np.abs(actual - expected).mean() < 0.5 * np.abs(pearson - expected).mean()
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_neither_scale_nor_level_changes_spearman(factor):
+    generator = torch.Generator().manual_seed(0)
+    queries, keys = torch.randn(2, 4, 32, generator=generator).double()
+    expected = spearman_correlation(queries, keys, RANK_SMOOTHING)
+    actual = spearman_correlation(factor * (queries + 1), factor * keys, RANK_SMOOTHING)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
+
+
 def test_spearman_gradient():
     generator = torch.Generator().manual_seed(2)
     queries = torch.randn(3, 6, generator=generator).double().requires_grad_()

@@ -98,6 +98,35 @@ def test_resuming_equals_not_stopping(interrupted_after):
         assert torch.equal(second.network.state_dict()[name], tensor), name
 
 
+def test_evaluating_between_steps_changes_nothing():
+    plain, _ = make_trainer()
+    watched, _ = make_trainer()
+    for _ in watched.run():
+        watched.network.eval()
+    assert watched.losses == run(plain)
+
+
+def test_every_step_draws_views_of_its_own(monkeypatch):
+    trainer, _ = make_trainer()
+    crops, loss_terms = [], trainer.loss_terms
+
+    def noted(views, rng):
+        crops.append(views.observed.numpy().tobytes())
+        return loss_terms(views, rng)
+
+    monkeypatch.setattr(trainer, "loss_terms", noted)
+    run(trainer)
+    assert len(set(crops)) == len(crops) == 12
+
+
+def test_an_epochs_summary_is_the_mean_of_its_steps():
+    trainer, _ = make_trainer()
+    first, second = run(trainer, 4)[2:]
+    summary = trainer.epoch_summary(1)
+    for name in first:
+        assert summary[name] == pytest.approx((first[name] + second[name]) / 2)
+
+
 def test_an_epoch_visits_each_series_at_most_once():
     trainer, rows = make_trainer()
     run(trainer)
@@ -160,6 +189,8 @@ def test_the_window_of_the_early_stop_is_in_epochs():
         ([1.0] * 25 + [0.98] * 25, [False] * 50),
         ([1.0] * 25 + [0.995] * 25, [False] * 49 + [True]),
         ([-1.0] * 25 + [-1.02] * 25, [False] * 50),
+        ([0.01] * 25 + [0.0098] * 25, [False] * 50),
+        ([100.0] * 25 + [99.5] * 25, [False] * 49 + [True]),
         # What lies before both windows no longer counts.
         ([0.5] + [1.0] * 24 + [0.98] * 26, [False] * 49 + [True, False]),
     ],
@@ -184,14 +215,15 @@ def test_every_weight_of_the_method_is_trained():
             assert not torch.equal(parameter, before[name]), name
 
 
-def test_padding_has_no_influence_on_training():
+@pytest.mark.parametrize("padding", [6, 14])
+def test_padding_has_no_influence_on_training(padding):
     trainer, _ = make_trainer()
     read = trainer.read_batch
 
     def padded(rows, device):
         values, observed = read(rows, device)
         pad = torch.nn.functional.pad
-        return pad(values, (0, 6)), pad(observed, (0, 6))
+        return pad(values, (0, padding)), pad(observed, (0, padding))
 
     # The views draw noise for the padding too, so the losses compared are of plain
     # batches.
@@ -204,6 +236,19 @@ def test_padding_has_no_influence_on_training():
         terms = trainer.loss_terms(view, np.random.default_rng(0))
         results.append({name: term.item() for name, term in terms.items()})
     assert results[0] == pytest.approx(results[1], rel=1e-4)
+
+
+def test_weights_decay_where_there_is_nothing_to_learn(monkeypatch):
+    trainer, _ = make_trainer(learning_rate=1.0)
+    weight = trainer.network.fine.embed.weight
+    before = weight.detach().clone()
+
+    def constant(views, rng):
+        return {"loss": sum(0 * p.sum() for p in trainer.optimizer.parameters)}
+
+    monkeypatch.setattr(trainer, "loss_terms", constant)
+    run(trainer)
+    assert (weight.abs() < before.abs()).all()
 
 
 @pytest.fixture

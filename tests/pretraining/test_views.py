@@ -107,6 +107,22 @@ def test_a_gap_at_the_start_is_no_part_of_the_crop():
     assert (view.observed.sum(dim=(1, 2)) >= 6).all()
 
 
+def test_the_crop_is_of_what_any_channel_observes():
+    observed = torch.ones(200, 2, 50, dtype=torch.bool)
+    observed[:, 0, :40] = False
+    view = augmented_view(torch.ones(200, 2, 50), observed, generator())
+    assert view.observed[:, 1].sum(dim=1).min() >= SMALLEST_CROP * 50
+
+
+def test_a_channel_outside_the_crop_shows_nothing():
+    observed = torch.ones(200, 2, 50, dtype=torch.bool)
+    observed[:, 1, 1:] = False
+    view = augmented_view(torch.ones(200, 2, 50), observed, generator())
+    first, second = view.observed[..., 0].unbind(1)
+    assert 0 < first.sum() < 200
+    assert torch.equal(second, first)
+
+
 def test_no_view_lies_inside_a_gap():
     observed = torch.zeros(300, 1, 50, dtype=torch.bool)
     observed[:, :, [0, 49]] = True
