@@ -19,6 +19,7 @@ from mug_sklearn import MUGTransformer
 from mug_sklearn._fitting import Course
 from mug_sklearn._settings import network_config, training_plan
 from mug_sklearn.device import _is_available
+from mug_sklearn.nn.convolution import receptive_field
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug, torch_threads
@@ -32,6 +33,14 @@ class TestDeterminism:
         assert_array_equal(small_mug().fit_transform(panel), first)
         other = small_mug(random_state=1).fit_transform(panel)
         assert np.abs(other - first).max() > 1e-3
+
+    def test_the_seed_decides_the_initial_weights(self, panel):
+        first, again, other = (
+            small_mug(max_epochs=0, random_state=seed).fit(panel).network_.fine.embed
+            for seed in (0, 0, 1)
+        )
+        assert torch.equal(first.weight, again.weight)
+        assert not torch.isclose(first.weight, other.weight).all()
 
     def test_random_state_instance(self, panel):
         state = np.random.RandomState(7)
@@ -255,6 +264,28 @@ class TestParameters:
         scales = small_mug().fit(panel).config_.segment_scales
         assert [scale.length for scale in scales] == [6, 12, 18]
 
+    def test_shares_of_the_longest_series_are_rounded(self):
+        config = network_config(small_mug(segment_lengths=(0.01, 0.29, 0.5)), 1, 10)
+        assert [scale.length for scale in config.segment_scales] == [1, 3, 5]
+
+    def test_a_patch_and_a_segment_may_be_the_whole_series(self, panel):
+        mug = small_mug(patch_length=30, segment_lengths=(30,)).fit(panel)
+        tokens = mug.transform_granularities(panel)
+        assert tokens["fine"].tokens.shape[1] == 1
+        assert tokens["coarse"].spans[0].tolist() == [0, 30]
+
+    @pytest.mark.parametrize("n_timepoints", [1, 31, 32, 63, 64, 600])
+    def test_no_more_blocks_than_see_half_the_patches(self, n_timepoints):
+        config = network_config(small_mug(patch_length=1), 1, n_timepoints)
+        depth, half = config.segment_depth, (n_timepoints - 1) / 2
+        assert receptive_field(depth) >= half
+        assert depth == 2 or receptive_field(depth - 1) < half
+
+    @pytest.mark.parametrize(("n_series", "batch_size"), [(5, 5), (8, 8), (50, 8)])
+    def test_automatic_batches_are_of_eight_series_or_all(self, n_series, batch_size):
+        plan = training_plan(small_mug(), n_series, 0, torch.device("cpu"))
+        assert plan.batch_size == batch_size
+
     @pytest.mark.parametrize(("embedding_dim", "width"), [(3, 3), (50, 11), (1, 1)])
     def test_embedding_dim(self, panel, embedding_dim, width):
         mug = small_mug(embedding_dim=embedding_dim).fit(panel)
@@ -368,6 +399,10 @@ class TestTraining:
     def test_the_readout_is_fitted_on_so_many_series_at_most(self, panel, monkeypatch):
         monkeypatch.setattr("mug_sklearn._fitting.READOUT_SERIES", 5)
         assert small_mug().fit_transform(panel).shape == (12, 4)
+
+    def test_the_network_keeps_no_gradients(self, panel):
+        weights = small_mug().fit(panel).network_.parameters()
+        assert all(weight.grad is None for weight in weights)
 
     def test_untrained(self, panel):
         mug = small_mug(max_epochs=0).fit(panel)

@@ -18,6 +18,7 @@ from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn._input_forms import is_list_of_series
+from mug_sklearn.nn.bank import MARGIN
 
 from .conftest import small_mug
 
@@ -301,6 +302,12 @@ class TestMissing:
         mug = small_mug(max_epochs=0).fit(gappy)
         assert_allclose(mug.location_, np.nanmean(gappy, axis=(0, 2)))
         assert_allclose(mug.scale_, np.nanstd(gappy, axis=(0, 2)))
+
+    def test_thresholds_leave_gaps_out(self, table):
+        table[:, 5:25] = np.nan
+        for scale in small_mug(max_epochs=0).fit(table).network_.bank.scales:
+            # Inside the gap, all patterns respond with zero.
+            assert ((scale.thresholds - MARGIN).abs() > 1e-6).all()
 
 
 class TestDegenerate:

@@ -54,6 +54,28 @@ def test_statistics_are_numpys_whatever_the_chunks(cube, chunk):
     np.testing.assert_allclose(ragged_scale, scale, rtol=1e-6)
 
 
+def test_a_channel_that_only_rounding_changes_keeps_its_scale():
+    cube = np.full((50, 1, 40), 0.1)
+    cube[..., ::7] = np.nextafter(0.1, 1)
+    _, scale = Panel(cube).channel_statistics
+    assert scale == 1
+
+
+def test_the_digest_tells_where_a_series_ends():
+    one, other = (
+        Panel([np.array([values]) for values in series]).summary()["digest"]
+        for series in ([[1.0, 2.0], [3.0]], [[1.0], [2.0, 3.0]])
+    )
+    assert one != other
+
+
+def test_the_digest_is_of_values_whatever_their_bits():
+    usual, odd = np.array([[[0.0, np.nan, 1.0]]]), np.array([[[-0.0, np.nan, 1.0]]])
+    odd.view(np.uint64)[0, 0, 1] ^= 1
+    assert np.isnan(odd[0, 0, 1])
+    assert Panel(odd).summary() == Panel(usual).summary()
+
+
 @given(cubes)
 @settings(deadline=None, max_examples=50)
 def test_batches_are_standardised_masked_and_trimmed(cube):

@@ -270,6 +270,38 @@ class TestReservoir:
             refused = refused or not fits
             assert refused or held == list(range(len(lengths)))
 
+    @settings(max_examples=50, deadline=None)
+    @given(
+        chunks=st.lists(
+            st.lists(st.integers(1, 60), min_size=1, max_size=6), min_size=2, max_size=6
+        ),
+        seed=st.integers(0, 99),
+    )
+    def test_it_is_the_same_however_the_stream_is_cut(self, chunks, seed):
+        rng, reservoir = np.random.default_rng(seed), Reservoir.empty()
+        values = iter(np.arange(200.0))
+        series = [[np.full((1, size), next(values)) for size in one] for one in chunks]
+        with room_for(5, 50):
+            for chunk in series:
+                reservoir = reservoir.extended(Panel(chunk), rng)
+            whole = Panel([one for chunk in series for one in chunk])
+            together = Reservoir.empty().extended(whole, np.random.default_rng(seed))
+        assert joblib.hash(reservoir) == joblib.hash(together)
+
+    @pytest.mark.parametrize(("most_values", "n_held"), [(40, 2), (59, 2), (60, 3)])
+    def test_room_is_for_the_values_of_all_channels(self, most_values, n_held):
+        panel = Panel(np.ones((9, 4, 5)))
+        with room_for(9, most_values):
+            grown = Reservoir.empty().extended(panel, np.random.default_rng(0))
+        assert len(grown.series) == n_held
+
+    def test_it_holds_copies(self):
+        series = np.ones((3, 1, 5))
+        rng = np.random.default_rng(0)
+        reservoir = Reservoir.empty().extended(Panel(list(series)), rng)
+        series[:] = 0
+        assert (np.stack(reservoir.series) == 1).all()
+
     @pytest.mark.parametrize("most", [(3, 1000), (9, 7)])
     def test_all_are_equally_likely(self, most):
         rng = np.random.default_rng(0)
