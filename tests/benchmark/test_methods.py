@@ -114,8 +114,11 @@ def test_what_the_names_of_ablations_say(prefix, name, parameter, value):
     assert METHODS[prefix + name].make(0).get_params()[parameter] == value
 
 
-def test_the_seed_arrives():
-    assert METHODS["mug"].make(3).random_state == 3
+@pytest.mark.parametrize("name", METHODS)
+def test_the_seed_arrives(name):
+    parameters = METHODS[name].make(3).get_params()
+    seeds = [parameters[key] for key in parameters if key.endswith("random_state")]
+    assert (3 in seeds) == METHODS[name].is_random
 
 
 def test_unknown_methods_are_named():

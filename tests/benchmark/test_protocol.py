@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 
 from mug_sklearn.benchmark import protocol
@@ -43,11 +43,35 @@ def test_each_fold_has_a_gamma_of_its_own(seed):
     assert_same_as_scikit_learn(X, y)
 
 
-@pytest.mark.parametrize(("n_series", "n_classes"), [(49, 2), (60, 13)])
-def test_few_series_take_an_infinite_C(n_series, n_classes):
+@pytest.mark.parametrize(
+    ("n_series", "n_classes", "are_few"),
+    [(49, 2, True), (60, 13, True), (50, 2, False), (60, 12, False)],
+)
+def test_few_series_take_an_infinite_C(n_series, n_classes, are_few):
     X = np.random.default_rng(0).normal(size=(n_series, 3))
     y = np.arange(n_series) % n_classes
-    assert np.inf == GridSearchedSVC().fit(X, y).C_
+    assert np.isinf(GridSearchedSVC().fit(X, y).C_) == are_few
+
+
+@pytest.mark.filterwarnings("ignore:Solver terminated early")
+def test_of_equally_good_values_of_C_the_first_wins_whatever_the_rounding():
+    X, y = make_classification(60, 5, n_informative=3, flip_y=0.3, random_state=4)
+    folds = StratifiedKFold(5)  # of twelve series each
+    right = [
+        round(60 * cross_val_score(SVC(C=C, max_iter=100_000), X, y, cv=folds).mean())
+        for C in GRID
+    ]
+    assert GRID[np.argmax(right)] == GridSearchedSVC().fit(X, y).C_
+
+
+@pytest.mark.filterwarnings("ignore:Solver terminated early")
+def test_classes_that_overlap_get_all_the_steps_there_are():
+    X, y = make_classification(
+        80, 3, n_informative=3, n_redundant=0, flip_y=0.4, random_state=0
+    )
+    expected = SVC(C=np.inf, max_iter=100_000).fit(X[:48], y[:48]).predict(X[48:])
+    actual = GridSearchedSVC().fit(X[:48], y[:48]).predict(X[48:])
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.filterwarnings("error")
@@ -84,3 +108,13 @@ def test_of_too_many_series_it_sees_a_stratified_draw(monkeypatch):
 def test_every_classifier_learns(name):
     X, y = make_classification(80, 6, class_sep=3.0, random_state=0)
     assert CLASSIFIERS[name]().fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.8
+
+
+@pytest.mark.parametrize("name", ["logistic", "ridge"])
+def test_units_change_nothing_in_linear_classifiers(name):
+    X, y = make_classification(80, 6, flip_y=0.2, random_state=0)
+    predicted, in_small_units = (
+        CLASSIFIERS[name]().fit(X[:60] * unit, y[:60]).predict(X[60:] * unit)
+        for unit in (1.0, 1e-6)
+    )
+    np.testing.assert_array_equal(in_small_units, predicted)

@@ -136,6 +136,13 @@ def test_a_run_without_accuracy_or_error_is_a_failure(write):
     assert "neither" in results["error"].item()
 
 
+def test_a_failed_run_has_no_accuracy(write):
+    failed = run("A", "mug", 0.9, balanced_accuracy=0.9, error="MemoryError: ")
+    results = load_results(write([failed, run("B", "mug", 0.5)]))
+    assert results["accuracy"].tolist() == pytest.approx([NAN, 0.5], nan_ok=True)
+    assert results["balanced_accuracy"].isna().all()
+
+
 @pytest.mark.parametrize("cut", [3, 30, 60])
 def test_a_torn_last_line_is_left_out(write, cut):
     path = write(
@@ -303,9 +310,16 @@ def test_report_with_published(write, published):
 
 def test_published_figures_are_compared_as_printed(write, tmp_path):
     path = tmp_path / "ucr.csv"
-    path.write_text("dataset,method,accuracy,source\nA,TNC,0.667,paper\n")
+    path.write_text(
+        "dataset,method,accuracy,source\n"
+        "A,TNC,0.667,paper\n"
+        "A,TNC,0.66667,archive\n"
+        "A,ROCKET,0.667,archive\n"
+    )
     report = write_report(write([run("A", "mug", 2 / 3)]), path)
     assert "| TNC (published) | 1 | 0 / 1 / 0 |" in report
+    assert "| ROCKET (published) | 1 | 0.667 | 0.667 | 0 / 1 / 0 | +0.000 |" in report
+    assert "Given more than once" not in report
 
 
 def test_group_names_must_differ(write, published):

@@ -58,6 +58,16 @@ def test_holm_by_hand():
     assert tests["n_datasets"].tolist() == [8, 8, 8, 8, 0]
 
 
+def test_data_sets_without_a_difference_are_left_out_of_the_test():
+    n = np.array([1, 2, -3, 4, 5, 6, 7, 8]) / 100
+    equal = np.zeros(3)
+    table = pd.DataFrame({"mug": 0.5, "a": 0.5 - np.concatenate((n, equal))})
+    tests = wilcoxon_holm(table, "mug")
+    # The negative ranks add up to 3 or less in 5 of the 2**8 cases.
+    assert tests["p"].item() == pytest.approx(10 / 256)
+    assert tests["n_datasets"].item() == 11
+
+
 def test_holm_never_decreases():
     n = np.arange(1, 6) / 100
     table = pd.DataFrame({"mug": 0.5, "a": 0.5 - n, "b": 0.5 - n})

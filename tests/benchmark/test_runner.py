@@ -6,17 +6,21 @@ import os
 import re
 import sys
 import warnings
+from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn.benchmark import METHODS as ALL_METHODS
-from mug_sklearn.benchmark import Method, load_results, run_benchmark
+from mug_sklearn.benchmark import Method, load_results, run_benchmark, runner
 from mug_sklearn.benchmark.protocol import CLASSIFIERS
 from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
 from mug_sklearn.benchmark.resampling import resample_split
@@ -58,8 +62,55 @@ def selfish(seed):
     return small(seed)
 
 
+class ThreadCounter(FunctionTransformer):
+    """Makes embeddings as wide as torch has threads."""
+
+    def transform(self, X):
+        return np.ones((len(X), torch.get_num_threads()))
+
+
+class Hungry(FunctionTransformer):
+    """Needs 400 MB for a moment."""
+
+    def transform(self, X):
+        return np.ones(50_000_000)[: len(X), None]
+
+
+class Witness:
+    """Notes what it is given, and predicts one class. Each call takes its time."""
+
+    def __init__(self, name, notes, clock=None):
+        self.name, self.notes, self.clock = name, notes, clock or SimpleNamespace(now=0)
+
+    def note(self, call, seconds, X, y=None):
+        self.clock.now += seconds
+        numbers = X.reshape(len(X), -1)[:, 0].tolist()
+        self.notes.append((self.name, call, numbers, None if y is None else list(y)))
+
+    def fit(self, X, y=None):
+        self.note("fit", 1, X, y)
+        return self
+
+    def transform(self, X):
+        self.note("transform", 10, X)
+        return X[:, 0]
+
+    def predict(self, X):
+        self.note("predict", 100, X)
+        return np.full(len(X), "a")
+
+
 METHODS = {"small": Method(small)}
 HEADER = ",".join(RESULT_COLUMNS) + "\n"
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """A data set of which each series is full of its own number."""
+    X, y = np.arange(30.0)[:, None, None] * np.ones((1, 5)), np.array([*"aab"] * 10)
+    parts = {"X_train": X[:18], "y_train": y[:18], "X_test": X[18:], "y_test": y[18:]}
+    np.savez(tmp_path / "numbered.npz", **parts)
+    return {"numbered": tmp_path / "numbered.npz"}
 
 
 def run(datasets, output, methods=METHODS, **settings):
@@ -82,15 +133,61 @@ def test_every_pair_has_its_rows(datasets, tmp_path):
     assert results["versions"].str.contains("mug_sklearn=").all()
 
 
-def test_accuracy_is_the_pipelines(datasets, tmp_path):
-    run({"A": datasets["A"]}, tmp_path / "r.csv", resamples=1)
+def test_accuracy_is_the_pipelines(tmp_path):
+    run({"UnitTest": "UnitTest"}, tmp_path / "r.csv", resamples=1)
     results = load_results(tmp_path / "r.csv").set_index(["resample", "seed"])
-    for resample in (0, 1):
-        data = resample_split(load_dataset(datasets["A"]), resample)
-        model = make_pipeline(small(1), SVC()).fit(data.X_train, data.y_train)
+    assert results["accuracy"].nunique() > 2
+    for resample, seed in results.index:
+        data = resample_split(load_dataset("UnitTest"), int(resample))
+        model = make_pipeline(small(int(seed)), SVC()).fit(data.X_train, data.y_train)
         expected = model.score(data.X_test, data.y_test)
-        accuracy = results.loc[(str(resample), "1"), "accuracy"]
-        assert accuracy == expected
+        found = results.loc[(resample, seed), "accuracy"]
+        assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("is_classifier", [False, True])
+def test_test_series_are_for_predictions_alone(
+    numbered, tmp_path, monkeypatch, is_classifier
+):
+    notes = []
+    monkeypatch.setitem(CLASSIFIERS, "svc", lambda: Witness("svc", notes))
+    method = Method(lambda seed: Witness(seed, notes), is_classifier=is_classifier)
+    run(numbered, tmp_path / "r.csv", {"witness": method}, resamples=1)
+    expected = []
+    for resample in (0, 1):
+        data = resample_split(load_dataset(numbered["numbered"]), resample)
+        train, test = (X[:, 0, 0].tolist() for X in (data.X_train, data.X_test))
+        y = data.y_train.tolist()
+        for seed in (0, 1):
+            if is_classifier:
+                expected += [(seed, "fit", train, y), (seed, "predict", test, None)]
+                continue
+            expected += [(seed, "fit", train, None)]
+            expected += [(seed, "transform", X, None) for X in (train, test)]
+            expected += [("svc", "fit", train, y), ("svc", "predict", test, None)]
+    assert notes == expected
+
+
+@pytest.mark.parametrize("is_classifier", [False, True])
+def test_times_and_scores_are_what_their_names_say(
+    numbered, tmp_path, monkeypatch, is_classifier
+):
+    clock = SimpleNamespace(now=0)
+    monkeypatch.setattr(runner, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    for name in ("svc", "ridge"):
+        monkeypatch.setitem(CLASSIFIERS, name, lambda: Witness("", [], clock))
+    method = Method(lambda seed: Witness("", [], clock), is_classifier=is_classifier)
+    run(numbered, tmp_path / "r.csv", {"w": method}, classifiers=["svc", "ridge"])
+    results = load_results(tmp_path / "r.csv")
+    assert (results["fit_seconds"] == 1).all()
+    if is_classifier:
+        assert (results["classifier_seconds"] == 100).all()
+    else:
+        assert (results["transform_seconds"] == 20).all()
+        assert (results["classifier_seconds"] == 101).all()
+    # Of the test series, two in three are of the class that is always predicted.
+    assert results["accuracy"].to_numpy() == pytest.approx(2 / 3)
+    assert (results["balanced_accuracy"] == 0.5).all()
 
 
 def test_accuracies_are_whole_counts_of_series(tmp_path):
@@ -115,6 +212,21 @@ def test_a_rerun_does_only_what_is_left(datasets, tmp_path):
     run(datasets, output, seeds=3)
     assert output.read_bytes().startswith(before)
     assert len(load_results(output)) == 6
+
+
+def test_a_rerun_adds_splits_and_classifiers_asked_for_now(datasets, tmp_path):
+    output = tmp_path / "r.csv"
+    sources = {"A": datasets["A"]}
+    run(sources, output)
+    for _ in range(2):
+        run(sources, output, resamples=1, classifiers=["svc", "ridge"])
+    lines = [line.split(",")[:5] for line in output.read_text().splitlines()[1:]]
+    assert sorted(lines) == [
+        ["A", resample, "small", seed, classifier]
+        for resample in "01"
+        for seed in "01"
+        for classifier in ("ridge", "svc")
+    ]
 
 
 def test_results_of_other_versions_are_told(datasets, tmp_path):
@@ -258,6 +370,39 @@ def test_a_method_that_sets_threads_sets_them_only_for_itself(datasets, tmp_path
         methods = {"selfish": Method(selfish)}
         run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
         assert torch.get_num_threads() == 2
+
+
+def test_several_jobs_compute_on_one_thread_each(datasets, tmp_path):
+    methods = {"counter": Method(lambda seed: ThreadCounter())}
+    sources = {"A": datasets["A"]}
+    with torch_threads(3), parallel_config(backend="threading"):
+        for n_jobs, expected in ((1, 3), (2, 1)):
+            run(sources, tmp_path / f"{n_jobs}.csv", methods, n_jobs=n_jobs)
+            widths = load_results(tmp_path / f"{n_jobs}.csv")["embedding_width"]
+            assert (widths == expected).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux resets the peak")
+def test_the_peak_of_memory_is_that_of_the_fit(datasets, tmp_path):
+    methods = {"hungry": Method(lambda seed: Hungry(), is_random=False)} | METHODS
+    run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
+    peak = load_results(tmp_path / "r.csv").set_index("method")["peak_memory_mb"]
+    assert peak["hungry"] > peak["small"] + 200
+
+
+def test_lines_are_written_under_the_lock(datasets, tmp_path, monkeypatch):
+    output, lock, written = tmp_path / "r.csv", runner._lock, []
+
+    @contextmanager
+    def watched(path):
+        with lock(path):
+            before = path.read_bytes() if path.exists() else b""
+            yield
+            written.append(path.read_bytes().removeprefix(before))
+
+    monkeypatch.setattr(runner, "_lock", watched)
+    run({"A": datasets["A"]}, output)
+    assert b"".join(written) == output.read_bytes()
 
 
 def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path, monkeypatch):
