@@ -334,6 +334,12 @@ class TestCheckpoint:
         assert resumed.history_ == whole.history_
         assert_array_equal(resumed.transform(panel), whole.transform(panel))
 
+    def test_resuming_changes_no_size_of_batches(self, panel, tmp_path, request):
+        path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
+        request.getfixturevalue("memory_for_four")
+        with pytest.raises(MemoryError):
+            MUGTransformer.load(path).resume(panel)
+
     def test_interrupted_again_and_again(self, panel, tmp_path):
         mug = small_mug(max_epochs=4)
         path = interrupted(mug, panel, tmp_path, after=1)
@@ -348,6 +354,19 @@ class TestCheckpoint:
         resumed = MUGTransformer.load(path).resume(panel)
         assert_array_equal(resumed.transform(panel), mug.fit(panel).transform(panel))
 
+    def test_a_resumed_fit_tells_how_many_epochs_are_left(self, panel, tmp_path):
+        class Counter(Interruption):
+            n_left = None
+
+            def on_fit_task_begin(self, estimator, context):
+                if context.task_name == "fit":
+                    self.n_left = context.max_subtasks
+
+        counter = Counter(after=None)
+        path = interrupted(small_mug(max_epochs=5), panel, tmp_path, after=2)
+        MUGTransformer.load(path).set_callbacks(counter).resume(panel)
+        assert counter.n_left == 3
+
     def test_each_fit_of_a_search_has_its_folder(self, panel, tmp_path):
         y = np.tile([0, 1], 6)
         mug = small_mug(max_epochs=1).set_callbacks(Checkpoint(tmp_path))
@@ -356,6 +375,9 @@ class TestCheckpoint:
         search.fit(panel, y)
         paths = list(tmp_path.rglob("*.safetensors"))
         assert len({path.parent for path in paths}) == len(paths) == 5
+        # The outermost task comes first, and the step of the pipeline last.
+        names = {path.parent.name for path in paths}
+        assert names == {"fit-transform-mugtransformer-0"}
         refitted = search.best_estimator_[0].transform(panel)
         assert any(
             np.array_equal(MUGTransformer.load(path).transform(panel), refitted)

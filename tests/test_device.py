@@ -175,14 +175,15 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
         with repeatable_arithmetic() as n_outside:
             second_is_inside.set()
             first_is_out.wait()
-        return n_outside, torch.get_num_threads()
+            inside = blas_threads()
+        return n_outside, torch.get_num_threads(), inside
 
     with ThreadPoolExecutor(1) as threads:
         with repeatable_arithmetic():
             second = threads.submit(enter_second)
             second_is_inside.wait()
         first_is_out.set()
-        assert second.result() == (3, 3)
+        assert second.result() == (3, 3, {1})
     assert torch.get_num_threads() == 3
     assert blas_threads() == before
 

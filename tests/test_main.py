@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mug_sklearn.__main__ import main
+from mug_sklearn.cli import demo
 
 METHODS = [
     "MUG + SVC",
@@ -40,6 +42,15 @@ def test_demo_prints_a_table_and_saves_plots(tmp_path, capsys):
     for name in ("embedding.png", "training_loss.png"):
         assert f"saved {Path('mug-demo', name)}" in text
         assert (tmp_path / "mug-demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_tells_times_apart(capsys, monkeypatch):
+    ticks = iter([0, 1, 3] * len(METHODS))  # begun, fitted, transformed
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks))
+    monkeypatch.setattr(demo, "time", clock)
+    assert main(["demo", "--dataset", "UnitTest", "--max-epochs", "1"]) == 0
+    text = capsys.readouterr().out
+    assert len(re.findall(r"SVC +[\d.]+ +1\.00 +2\.00 +\d+$", text, re.M)) == 4
 
 
 def test_printed_code_runs(capsys):

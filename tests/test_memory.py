@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mug_sklearn._panel import Panel
+from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug
 
@@ -51,6 +52,22 @@ def test_training_goes_on_in_smaller_batches():
         "Memory on device 'cpu' does not suffice for 256 series at once; smaller "
         "batches are used."
     ]
+
+
+def test_training_gives_up_before_a_batch_is_a_single_series(panel, monkeypatch):
+    tried = []
+
+    def hopeless(trainer, n_steps):
+        tried.append(trainer.plan.batch_size)
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "run", hopeless)
+    with (
+        pytest.warns(UserWarning, match="does not suffice for 8 series"),
+        pytest.raises(MemoryError),
+    ):
+        small_mug().fit(panel)
+    assert tried == [8, 4, 2]
 
 
 def greedy(limit):

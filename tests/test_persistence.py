@@ -203,6 +203,38 @@ def test_other_files_are_refused(path, metadata, message):
     assert "model.safetensors" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no memory"),
+        RuntimeError("CUDA out of memory"),
+        OSError("Input/output error"),
+    ],
+    ids=repr,
+)
+def test_a_failing_machine_is_not_taken_for_another_file(
+    panel, path, monkeypatch, error
+):
+    def failing(*arguments):
+        raise error
+
+    small_mug(max_epochs=0).fit(panel).save(path)
+    monkeypatch.setattr("mug_sklearn._estimator.network_from_arrays", failing)
+    with pytest.raises(type(error), match=str(error)) as caught:
+        MUGTransformer.load(path)
+    assert caught.value is error
+
+
+def test_a_file_that_may_not_be_read_is_told(panel, path, monkeypatch):
+    def refused(*arguments, **settings):
+        raise PermissionError("not yours")
+
+    small_mug(max_epochs=0).fit(panel).save(path)
+    monkeypatch.setattr(type(path), "open", refused)  # the superuser may read all
+    with pytest.raises(PermissionError, match="not yours"):
+        MUGTransformer.load(path)
+
+
 def test_endless_nesting_is_refused(path):
     nested = "[" * 10**5 + "]" * 10**5
     header = f'{{"format": 1, "state": {nested}}}'
@@ -315,6 +347,12 @@ values = st.recursive(
 def test_any_state_of_plain_values_comes_back(path, state):
     write_state(path, state)
     assert read_state(path) == state
+
+
+def test_keys_that_would_come_back_as_text_are_refused(path):
+    with pytest.raises(ValueError, match=r"x\.y=\{1: 2\} cannot be saved"):
+        write_state(path, {"x": {"y": {1: 2}}})
+    assert not path.exists()
 
 
 def test_places_with_equal_names_stay_apart(path):

@@ -48,6 +48,13 @@ def test_further_calls_go_on():
     assert_array_equal(mug.location_, location)
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_stream_may_begin_with_a_single_series():
+    (chunk,) = stream(1)
+    mug = small_mug().partial_fit(chunk[:1]).partial_fit(chunk[1:])
+    assert len(np.unique(mug.transform(chunk), axis=0)) == len(chunk)
+
+
 @given(st.integers(1, 300), st.integers(1, 70))
 def test_a_pass_leaves_out_fewer_series_than_it_has_batches(n_series, batch_size):
     mug = small_mug(max_epochs="auto", batch_size=batch_size)

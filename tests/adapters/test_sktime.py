@@ -171,6 +171,9 @@ def test_the_estimator_given_is_left_alone(panel):
     adapter = PanelTransformerAdapter(mug).fit(panel)
     assert not hasattr(mug, "network_")
     assert hasattr(adapter.transformer_, "network_")
+    classifier = PanelClassifierAdapter(make_pipeline(mug, SVC())).fit(panel, Y)
+    assert not hasattr(mug, "network_")
+    assert hasattr(classifier.estimator_[0], "network_")
 
 
 def test_bundled_data():

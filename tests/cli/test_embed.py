@@ -80,6 +80,10 @@ class TestInputs:
         assert_array_equal(embed("d.npz", "--array", "second"), expected)
         assert_array_equal(embed("e.npy"), embedding_of(panel))
 
+    def test_an_array_is_read_in_pieces(self, table, tmp_path):
+        np.save("a.npy", table)
+        assert isinstance(read_series_file(tmp_path / "a.npy"), np.memmap)
+
     @pytest.mark.parametrize("header", [True, False])
     def test_csv(self, gappy, tmp_path, header):
         write_csv(gappy, tmp_path / "a.csv", header)
@@ -141,6 +145,7 @@ class TestInputs:
             ("1,0.5,1.5,2.5\n2,0.5,2.5,1.5\n1,0.5,0.5,0.5", {"first"}),
             ("a,b,c,d\n1,0.5,1.5,2.5\n2,0.5,2.5,1.5\n1,0.5,0.5,0.5", {"first"}),
             ("0.5,1.5,-1\n2.5,0.5,1\n1.5,2.5,1", {"last"}),
+            ("a,b,c\n0.5,1.5,1\n2.5,0.5,2\n1.5,2.5,1", {"last"}),
             ("7,0.5,1.5,1\n9,2.5,0.5,2\n7,1.5,2.5,1", {"first", "last"}),
             ("0.5,1.5,1\n2.5,0.5,2\n1.5,2", set()),  # no column
             ("0,0.5,1.5\n0,2.5,0.5", set()),  # equal for all
@@ -166,6 +171,14 @@ class TestInputs:
         frame.to_parquet(tmp_path / "a.parquet")
         with pytest.warns(UserWarning, match=f"The {end} column of 'a.parquet'"):
             read_series_file(tmp_path / "a.parquet")
+
+    def test_a_mark_of_a_spreadsheet_is_no_part_of_the_first_cell(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("1.5,2.5\n3.5,4.5\n", encoding="utf-8-sig")
+        assert_array_equal(read_series_file(path), [[1.5, 2.5], [3.5, 4.5]])
+        path.write_text("0,1,2\n0.5,1.5,2.5\n", encoding="utf-8-sig")
+        with pytest.raises(ValueError, match="its first line counts 0, …, 2, as"):
+            read_series_file(path)
 
     def test_every_digit_of_a_table_counts(self, tmp_path):
         X = np.random.default_rng(0).normal(size=(40, 30))
@@ -270,6 +283,17 @@ class TestModel:
         assert main(["embed", name, "out.npy", "--model", "model", "--quiet"]) == 0
         mug = MUGTransformer.load("model")
         assert_array_equal(np.load("out.npy"), mug.transform(table[:, None, :25]))
+
+    def test_it_computes_where_it_is_told_to(self, panel, monkeypatch):
+        np.save("a.npy", panel)
+        assert main(["fit", "a.npy", "--save", "model", *QUICK]) == 0
+        places = []
+        monkeypatch.setattr(
+            MUGTransformer, "to", lambda mug, device: places.append(device) or mug
+        )
+        options = ["--model", "model", "--quiet", "--device", "cpu:0"]
+        assert main(["embed", "a.npy", "out.npy", *options]) == 0
+        assert places == ["cpu:0"]
 
     def test_settings_of_a_fit_are_refused_beside_it(self, panel, capsys):
         np.save("a.npy", panel)

@@ -179,6 +179,13 @@ def test_one_model_has_one_name(mug, many):
     assert transform(mug, X).name != transform(other, X).name
 
 
+def test_embeddings_of_several_arrays_can_be_joined(mug, many):
+    X = da.from_array(many, chunks=(10, 2, 30))
+    joined = da.concatenate([transform(mug, X), transform(mug, X[::-1])])
+    expected = mug.transform(np.concatenate([many, many[::-1]]))
+    assert_allclose(sequential(joined), expected, atol=1e-6)
+
+
 def test_any_transformer(many):
     table = many[:, 0]
     pipeline = make_pipeline(StandardScaler(), PCA(3)).fit(table)

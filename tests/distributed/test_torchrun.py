@@ -193,6 +193,16 @@ def test_one_process_needs_no_launcher(series, path, monkeypatch):
     assert MUGTransformer.load(saved).loss_curve_ == alone.loss_curve_
 
 
+def test_without_a_seed_it_is_zero(series, path):
+    saved = path.with_name("model")
+    arguments = ["--save", str(saved), "--parameters", "max_epochs=0"]
+    assert main(["fit", str(path), *arguments]) == 0
+    expected = MUGTransformer(max_epochs=0, random_state=0).fit_transform(series)
+    np.testing.assert_array_equal(
+        MUGTransformer.load(saved).transform(series), expected
+    )
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
