@@ -44,7 +44,8 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     TypeError, ValueError
         If `X` is not acceptable; the message says what is.
     """
-    if isinstance(X, Mapping | Iterator):
+    # Some of scipy's sparse matrices are dictionaries.
+    if isinstance(X, Mapping | Iterator) and not issparse(X):
         values = "its values" if isinstance(X, Mapping) else "what it yields"
         raise TypeError(
             f"X is of type {type(X).__name__}; accepted are arrays and lists of "
