@@ -97,9 +97,10 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         # An interrupt may come before it exists, or after it was moved.
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            reason = error.strerror or error
-            message = f"{os.fspath(path)!r} cannot be written: {reason}"
-            raise OSError(message) from error
+            message = f"{os.fspath(path)!r} is not written: {error.strerror or error}"
+            if error.errno is None:
+                raise OSError(message) from error
+            raise OSError(error.errno, message) from error
         raise
 
 

@@ -97,14 +97,14 @@ class Inference:
         """
         rows = np.arange(panel.n_series) if rows is None else rows
 
-        def computed(chosen: np.ndarray) -> Result:
+        def result(chosen: np.ndarray) -> Result:
             values, observed = batches.read(chosen)
             with usual_modes(self.device, training=False):
                 return compute(values, observed)
 
         def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
-                return [(chosen, computed(chosen))]
+                return [(chosen, result(chosen))]
             except (MemoryError, RuntimeError) as error:
                 if len(chosen) == 1 or not is_out_of_memory(error):
                     raise

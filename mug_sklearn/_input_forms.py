@@ -44,8 +44,9 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     TypeError, ValueError
         If `X` is not acceptable; the message says what is.
     """
-    # Some of scipy's sparse matrices are dictionaries.
-    if isinstance(X, Mapping | Iterator) and not issparse(X):
+    # Some sparse matrices are dictionaries, and some stores iterators.
+    is_series = issparse(X) or is_stored(X)
+    if isinstance(X, Mapping | Iterator) and not is_series:
         values = "its values" if isinstance(X, Mapping) else "what it yields"
         raise TypeError(
             f"X is of type {type(X).__name__}; accepted are arrays and lists of "

@@ -26,7 +26,7 @@ def without_mask(X: Any) -> Any:
 
 def computed(X: Any) -> Any:
     """Result of one of dask's arrays, whose conversion to numpy would lose a mask."""
-    return X.compute() if hasattr(X, "compute") else X
+    return X.compute() if hasattr(X, "__dask_graph__") else X
 
 
 class StoredSeries:

@@ -51,10 +51,10 @@ def check_series_path(path: Path) -> None:
     ValueError: 'series.xls': accepted are .npz, .npy, .csv, .parquet, .ts.
     """
     check_suffix(path, _SUFFIXES)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{str(path)!r} is not a regular file.")
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}.")
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a regular file.")
 
 
 def check_suffix(path: Path, accepted: tuple[str, ...]) -> None:
@@ -159,22 +159,28 @@ def _read_csv(path: Path) -> NDArray:
         first_line = next(rows, None)
         if first_line is None:
             raise ValueError("it is empty")
-        width = _width_without_numbering(path.name, first_line, rows)
-    settings: dict[str, Any] = {
-        "names": range(width),
-        "skipinitialspace": True,
-        "encoding": "utf-8-sig",
-        "float_precision": "round_trip",  # the default is not exact
-    }
-    top = pd.read_csv(path, header=None, nrows=1, dtype=str, **settings)
-    cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
+        settings: dict[str, Any] = {
+            "skipinitialspace": True,
+            "encoding": "utf-8-sig",
+            "float_precision": "round_trip",  # the default is not exact
+        }
+        top = pd.read_csv(
+            path,
+            header=None,
+            names=range(len(first_line)),
+            nrows=1,
+            dtype=str,
+            **settings,
+        )
+        cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
+        # A single number makes it a series: a stray word must not turn it into names.
+        has_names = bool(cells) and not any(map(_is_number, cells))
+        width = _width_without_numbering(path.name, first_line, rows, has_names)
     if cells and all(cell.lower() in ("true", "false") for cell in cells):
         raise ValueError(
             f"its first line, {', '.join(cells[:3])} and so on, may be names or "
             "values; write values as 1 and 0, and names that say more"
         )
-    # A single number makes it a series: a stray word must not turn it into names.
-    has_names = bool(cells) and not any(map(_is_number, cells))
     if has_names and first_line[0] == "":
         raise ValueError(
             "its first column has no name, as pandas writes an index; write it by "
@@ -182,7 +188,11 @@ def _read_csv(path: Path) -> NDArray:
         )
     try:
         frame = pd.read_csv(
-            path, header=0 if has_names else None, dtype=np.float64, **settings
+            path,
+            header=0 if has_names else None,
+            names=range(width),
+            dtype=np.float64,
+            **settings,
         )
     except ValueError as error:
         raise ValueError(
@@ -205,7 +215,7 @@ def _refusing_nul(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _width_without_numbering(
-    name: str, top: list[str], rows: Iterable[list[str]]
+    name: str, top: list[str], rows: Iterable[list[str]], has_names: bool
 ) -> int:
     """Number of cells in the widest row; numbers of rows and columns are refused.
 
@@ -222,36 +232,39 @@ def _width_without_numbering(
         The cells of the first line.
     rows : iterable of list of str
         Those of the other lines.
+    has_names : bool
+        Whether the first line holds names.
 
     Raises
     ------
     ValueError
         If columns or rows are numbered.
     """
-    left, last = [], [top[-1]]
-    widths = {len(top)}
+    left, last, width = [], [top[-1]], len(top)
     with_integers: set[int] = set()  # columns, below the first line
     for row in rows:
         left.append(row[0])
         last.append(row[-1])
-        widths.add(len(row))
-        with_integers.update(i for i, cell in enumerate(row) if _is_integer(cell))
-    width = max(widths)
+        width = max(width, len(row))
+        with_integers.update(
+            place
+            for place, cell in enumerate(row)
+            if place not in with_integers and _is_integer(cell)
+        )
     right_holds_integers = bool(with_integers - {0})
     if left and all(map(str.isdecimal, left)) and top[0] == "" and len(top) > 1:
         # With an index at their left, numbers of columns begin with an empty cell.
         _refuse_column_numbers(top[1:], not right_holds_integers)
     elif len(top) > 2:
         _refuse_column_numbers(top, bool(left) and not with_integers)
-    has_names = not any(map(_is_number, top))
     first = left if has_names else [top[0], *left]
     with_integers.update(i for i, cell in enumerate(top) if _is_integer(cell))
-    # A first column without a name is refused later.
-    if len(left) > 1 and (not has_names or (top[0] and _count_up(left))):
-        _refuse_row_numbers(first, width > 1 and not with_integers - {0})
-    columns = {0: first}
-    if len(widths) == 1:
-        columns[width - 1] = last[has_names:]
+    # Under a name, few values may count by chance; without one, it is refused later.
+    if len(left) > 1:
+        numbers_rows = _count_up(left) and (len(left) > 2 or left[0] in ("0", "1"))
+        if not has_names or (top[0] and numbers_rows):
+            _refuse_row_numbers(first, width > 1 and not with_integers - {0})
+    columns = {0: first, width - 1: last[has_names:]}
     _warn_of_labels(name, columns, with_integers, width)
     return width
 
@@ -343,9 +356,10 @@ def _read_parquet(path: Path) -> Any:
     if others:
         raise ValueError(f"these columns are not numeric: {', '.join(others)}")
     width = frame.shape[1]
-    columns = {end: list(map(str, frame.iloc[:, end])) for end in (0, width - 1)}
     is_integer = map(pd.api.types.is_integer_dtype, frame.dtypes)
     with_integers = {place for place, kind in enumerate(is_integer) if kind}
+    ends = with_integers & {0, width - 1}
+    columns = {end: list(map(str, frame.iloc[:, end])) for end in ends}
     _warn_of_labels(path.name, columns, with_integers, width)
     return _checked(frame.to_numpy(dtype=np.float64, na_value=np.nan))
 

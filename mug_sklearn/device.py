@@ -1,7 +1,8 @@
 """Devices: their names and precision, threads, shortage of memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Lock, local
 from typing import Any
 
@@ -99,8 +100,8 @@ def _is_available(name: str) -> bool:
 
 # Libraries behind numpy's and scipy's matrix products, and their numbers of threads.
 _Threads = Sequence[tuple[Any, int]]
-# Torch's settings of matrix products, and the precision of each.
-_Precisions = Sequence[tuple[Any, str]]
+# What sets a precision of torch's matrix products, to the full one and to another.
+_Precisions = Sequence[tuple[Callable[[str], None], str, str]]
 
 
 class _Inside:
@@ -121,21 +122,31 @@ def _product_threads() -> _Threads:
 
 def _lowered_precisions() -> _Precisions:
     """Settings by which a caller lets torch multiply in less than single precision."""
-    settings = [
-        backend.matmul
+    of_all: _Precisions = []
+    try:
+        precision = torch.get_float32_matmul_precision()
+        if precision != "highest":
+            of_all = [(torch.set_float32_matmul_precision, "highest", precision)]
+    except (
+        RuntimeError
+    ):  # the caller has set single backends, as torch 2.9 and later can
+        pass
+    backends: Iterator[Any] = (
+        getattr(backend, "matmul", None)
         for backend in (torch.backends.cuda, torch.backends.mkldnn)
-        # Before version 2.9, torch had none.
-        if hasattr(getattr(backend, "matmul", None), "fp32_precision")
+    )
+    of_each = [
+        (partial(_set_precision, backend), "ieee", backend.fp32_precision)
+        for backend in backends
+        if hasattr(backend, "fp32_precision")
     ]
-    return [
-        (setting, setting.fp32_precision)
-        for setting in settings
-        if setting.fp32_precision not in ("none", "ieee")
-    ]
+    is_lowered = any(outside not in ("none", "ieee") for _, _, outside in of_each)
+    return [*of_all, *of_each] if of_all or is_lowered else []
 
 
-def _set_precisions(precisions: _Precisions) -> None:
-    for setting, precision in precisions:
+def _set_precision(setting: Any, precision: str) -> None:
+    setting.fp32_precision = "none"  # as that of all backends
+    if setting.fp32_precision != precision:
         setting.fp32_precision = precision
 
 
@@ -180,8 +191,8 @@ def repeatable_arithmetic() -> Iterator[int]:
             if is_first:
                 before = _Inside.products_outside
                 _set_threads([(library, 1) for library, _ in before])
-                lowered = _Inside.precisions_outside
-                _set_precisions([(setting, "ieee") for setting, _ in lowered])
+                for set_precision, full, _ in _Inside.precisions_outside:
+                    set_precision(full)
                 # A library held by another thread did not change: do not restore it.
                 _Inside.products_outside = [
                     (library, n) for library, n in before if library.num_threads < n
@@ -196,7 +207,8 @@ def repeatable_arithmetic() -> Iterator[int]:
                 try:
                     if _Inside.n_in_all == 1:
                         _set_threads(_Inside.products_outside)
-                        _set_precisions(_Inside.precisions_outside)
+                        for set_precision, _, outside in _Inside.precisions_outside:
+                            set_precision(outside)
                     torch.set_num_threads(_Inside.n_threads_outside)
                 finally:
                     _Inside.n_in_all -= 1

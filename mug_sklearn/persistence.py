@@ -166,7 +166,7 @@ def requiring_complete(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) or is_out_of_memory(error):
+        if isinstance(error, OSError | Warning) or is_out_of_memory(error):
             raise
         raise ValueError(
             f"{os.fspath(path)!r} is not a complete file of MUGTransformer.save: "

@@ -209,6 +209,7 @@ def test_other_files_are_refused(path, metadata, message):
         MemoryError("no memory"),
         RuntimeError("CUDA out of memory"),
         OSError("Input/output error"),
+        UserWarning("turned into an error by the user"),
     ],
     ids=repr,
 )

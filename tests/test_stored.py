@@ -72,14 +72,37 @@ def test_any_store_gives_what_its_array_gives(array):
 class MaskedStore(Store):
     """Gives rows with a mask, as netCDF4's variables do."""
 
+    def __init__(self, array, beneath):
+        super().__init__(array)
+        self.beneath = beneath
+
     def __getitem__(self, rows):
-        return np.ma.masked_invalid(self.array[rows]).astype(np.float32)
+        part = self.array[rows]
+        mask = np.isnan(part)
+        return np.ma.masked_array(np.where(mask, self.beneath, part), mask)
 
 
-def test_what_a_store_masks_is_missing(array):
-    array = array.astype(np.float32)
+@pytest.mark.parametrize("beneath", [99.0, np.inf])
+def test_what_a_store_masks_is_missing(array, beneath):
+    array[0, ..., 3] = np.nan
     expected = small_mug().fit_transform(array)
-    assert_array_equal(small_mug().fit_transform(MaskedStore(array)), expected)
+    masked = MaskedStore(array, beneath)
+    assert_array_equal(small_mug().fit_transform(masked), expected)
+
+
+class IteratedStore(Store):
+    """Goes through its rows by itself, as PyTables' arrays do."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+
+def test_a_store_may_be_an_iterator(array):
+    expected = small_mug().fit_transform(array)
+    assert_array_equal(small_mug().fit_transform(IteratedStore(array)), expected)
 
 
 def test_what_dask_masks_is_missing(array):

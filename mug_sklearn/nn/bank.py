@@ -128,7 +128,8 @@ def _kernel_runs(device: torch.device) -> bool:
             values = torch.zeros((1, 1, PATTERN_LENGTH), dtype=torch.float32)
         scale.features_by_kernel((values, values > 0))
     except Exception as error:
-        if "out of memory" in str(error):
+        lacks_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if lacks_memory or "out of memory" in str(error):
             raise  # and ask again
         return False  # whatever is missing, tensors give the same, more slowly
     return True

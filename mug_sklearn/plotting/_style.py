@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -121,14 +122,17 @@ def read_labels(y: Any) -> NDArray:
     """
     # scikit-learn would turn pandas' nullable integers and booleans into floats.
     labels = column_or_1d(np.asarray(y))
-    if labels.dtype == object and not pd.isna(labels).any():
-        return np.array(labels.tolist())
-    return labels
+    if labels.dtype != object or pd.isna(labels).any():
+        return labels
+    if 0 < sum(isinstance(label, bool) for label in labels) < len(labels):
+        return labels.astype(str)  # as numbers, they would be 0 and 1
+    return column_or_1d(np.array(labels.tolist()))
 
 
 def beside(ax: Axes) -> dict[str, Any]:
     """Where to put a legend: beside the axes if their figure makes room for it."""
-    if ax.figure.get_layout_engine() is None:
+    engine = ax.figure.get_layout_engine()
+    if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
         return {"loc": "best"}
     return {"loc": "upper left", "bbox_to_anchor": (1, 1)}
 

@@ -146,8 +146,9 @@ class CrossAttentionDisplay:
         below.set_xlabel("timepoint")
         for one in axes:
             one.set_xlim(-0.5, self.values.shape[1] - 0.5)
-        # Beside both axes: it takes its place from both alike.
-        below.figure.colorbar(image, ax=axes.tolist(), label="attention weight")
+        # Beside both axes, so that it takes its place from both alike.
+        beside = [one for one in axes if one.figure is below.figure]
+        below.figure.colorbar(image, ax=beside, label="attention weight")
         self.ax_ = axes
         self.figure_ = below.figure
         return self

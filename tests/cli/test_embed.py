@@ -123,13 +123,14 @@ class TestInputs:
             "0,,1,2\n3.5,4,5,6\n2.5,1,1,1",
             ",1,2\n3,4,5\n6,7,8",
             "1,2,3\n1.5,2.5,4\n2.5,0.5,1",
+            "NA,NA,NA\n1,0.5,1.5\n2,2.5,0.5",
         ],
     )
     def test_whole_values_are_timepoints(self, tmp_path, text):
         (tmp_path / "a.csv").write_text(text)
         rows = [row.split(",") for row in text.split()]
-        X = np.array([[float(cell or "nan") for cell in row] for row in rows])
-        assert_array_equal(embed("a.csv"), embedding_of(X))
+        numbers = [[cell.replace("NA", "") or "nan" for cell in row] for row in rows]
+        assert_array_equal(read_series_file(tmp_path / "a.csv"), np.float64(numbers))
 
     @pytest.mark.parametrize("names", ["a,b,c", "NA,b,c"])
     def test_a_named_column_of_whole_values_is_a_timepoint(self, tmp_path, names):
@@ -151,6 +152,7 @@ class TestInputs:
             ("0,0.5,1.5\n0,2.5,0.5", set()),  # equal for all
             ("1,0.5,3\n2,2.5,0.5\n1,1.5,2.5", set()),  # not the only whole numbers
             ("1,2,3,4\n2,2,3,4\n1,2,3,4", set()),
+            ("a,b,c\n3,0.5,1.5\n4,2.5,0.5", {"first"}),  # two may count by chance
         ],
     )
     def test_what_may_be_labels_is_warned_of(self, tmp_path, text, ends):
@@ -370,6 +372,7 @@ class TestRefused:
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_parquet("named.parquet")
+        pd.DataFrame(index=range(3)).to_parquet("nothing.parquet")
         (tmp_path / "folder.npz").mkdir()
         small_mug(max_epochs=0).fit(panel).save("model")
         small_mug(max_epochs=0).fit(table).save("model.npy")
@@ -422,6 +425,10 @@ class TestRefused:
             ("embed bad.npy out.npz", "'bad.npy': it is no file that numpy.save"),
             ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
             ("embed named.parquet out.npz", "not numeric: name"),
+            (
+                "embed nothing.parquet out.npz",
+                "cannot read 'nothing.parquet': it has sh",
+            ),
             ("embed bad.ts out.npz", "error: cannot read bad.ts as a .ts file"),
             ("embed a.npy out.npz --model none", "there is no file 'none'"),
             ("embed a.npy out.npz --model bad.model", "not a complete file of"),

@@ -109,6 +109,18 @@ class TestCrossAttention:
             )
             assert place == pytest.approx(below_it, abs=0.5)
 
+    def test_series_and_weights_may_be_in_two_figures(self, panel, mug):
+        given = [Figure().subplots(), Figure().subplots()]
+        drawn = plot_cross_attention(mug, panel, ax=given)
+        assert [ax.get_xlim() for ax in drawn] == [(-0.5, 29.5)] * 2
+
+    def test_a_gap_is_no_weight_on_any_background(self, panel, mug):
+        colours = []
+        for style in ("default", "dark_background"):
+            with plt.style.context(style):
+                colours.append(plot_cross_attention(mug, panel)[1].get_facecolor())
+        assert colours[0] == colours[1]
+
     def test_the_legend_names_channels_only(self, panel, mug):
         above, below = axes(2)
         above.axhline(0, label="zero")

@@ -120,6 +120,7 @@ def test_loss_curve_of_an_estimator(ax):
     [
         ([1.1, 0.8], r"holds 1\.1, and a dict for each epoch"),
         ([{"loss": 1.1}], r"holds {'loss': 1\.1}, and .* number as 'epoch'"),
+        ([{"epoch": 1}], r"holds {'epoch': 1}, and .* and its 'loss'"),
         (pd.DataFrame(HISTORY), "holds 'epoch', and a dict for each epoch"),
         (
             make_pipeline(MUGTransformer(), SVC()),
@@ -179,11 +180,17 @@ def test_more_classes_than_marks_are_refused_before_anything_is_drawn():
         (pd.Series([1, 3, 2], dtype="Int64"), ["1", "2", "3"]),
         (np.array(["a", 1, True], dtype=object), ["1", "True", "a"]),
         ([False, True, True], ["False", "True"]),
+        (np.array([True, 2, False], dtype=object), ["2", "False", "True"]),
     ],
 )
 def test_labels_are_shown_as_they_are(ax, labels, names):
     plot_embedding(np.eye(3), labels, ax=ax)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == names
+
+
+def test_pairs_are_no_labels(ax):
+    with pytest.raises(ValueError, match="1d array"):
+        plot_embedding(np.eye(4), pd.Series([(1, 2), (3, 4)] * 2), ax=ax)
 
 
 def test_infinite_labels_are_refused(ax):
@@ -192,8 +199,11 @@ def test_infinite_labels_are_refused(ax):
 
 
 @pytest.mark.parametrize("draw", ["embedding", "loss curve"])
-def test_a_legend_stays_in_a_figure_without_room_beside_the_axes(draw):
+@pytest.mark.parametrize("is_tight", [False, True])
+def test_a_legend_stays_in_a_figure_without_room_beside_the_axes(draw, is_tight):
     ax = Figure().subplots()
+    if is_tight:
+        ax.figure.tight_layout()
     if draw == "embedding":
         plot_embedding(np.eye(3), ["one", "two", "three"], ax=ax)
     else:
