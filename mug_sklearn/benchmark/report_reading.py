@@ -13,7 +13,7 @@ PathLikes: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 KEY = ["dataset", "resample", "method", "seed", "classifier"]
 # Stands in the classifier column for methods that classify by themselves.
-OWN = "own"
+OWN_CLASSIFIER = "own"
 _NUMBERS = [
     "accuracy",
     "balanced_accuracy",

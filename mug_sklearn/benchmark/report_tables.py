@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from .report_reading import OWN, listed
+from .report_reading import OWN_CLASSIFIER, listed
 
 # The usual peers of unsupervised representations. A file may hold dozens of methods;
 # ranks among all of them would leave hardly a data set that every one has.
@@ -50,8 +50,8 @@ def classifiers_of(results: pd.DataFrame) -> list[str]:
     ``own`` is among them only if there is nothing else: methods that classify by
     themselves belong to every table.
     """
-    others = [name for name in results["classifier"].unique() if name != OWN]
-    return others or [OWN]
+    others = [name for name in results["classifier"].unique() if name != OWN_CLASSIFIER]
+    return others or [OWN_CLASSIFIER]
 
 
 def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def runs_of(results: pd.DataFrame, classifier: str) -> pd.DataFrame:
         raise ValueError(
             f"classifier is {classifier!r}; the results have {listed(accepted)}."
         )
-    return results[results["classifier"].isin([classifier, OWN])]
+    return results[results["classifier"].isin([classifier, OWN_CLASSIFIER])]
 
 
 def accuracy_table(results: pd.DataFrame, classifier: str) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from ..datasets import Dataset, Series, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
-from .report_reading import KEY, OWN, RESULT_COLUMNS, read_csv
+from .report_reading import KEY, OWN_CLASSIFIER, RESULT_COLUMNS, read_csv
 from .resampling import resample_split
 
 # A failure stops nothing else, not even that of a method that exits the interpreter.
@@ -193,7 +193,9 @@ def _units(
     """The fits that are asked for on a data set."""
     for resample in range(resamples + 1):
         for name, method in methods.items():
-            wanted = [OWN] if method.is_classifier else dict.fromkeys(classifiers)
+            wanted = (
+                [OWN_CLASSIFIER] if method.is_classifier else dict.fromkeys(classifiers)
+            )
             for seed in range(seeds if method.is_random else 1):
                 yield _Unit(dataset, source, resample, name, seed, tuple(wanted))
 
@@ -296,7 +298,7 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
         fitted = time.perf_counter()
         predicted = estimator.predict(data.X_test)
         yield {
-            "classifier": OWN,
+            "classifier": OWN_CLASSIFIER,
             "fit_seconds": round(fitted - start, 4),
             "classifier_seconds": round(time.perf_counter() - fitted, 4),
             **_scores(data.y_test, predicted),

@@ -37,7 +37,7 @@ CALIBRATION_TIMEPOINTS = 2**16
 
 # Values of some series and the mask of those observed, both of shape (n, C, T). The
 # mask holds booleans or numbers.
-Representation = tuple[Tensor, Tensor]
+MaskedSeries = tuple[Tensor, Tensor]
 
 
 def dilations(n_timepoints: int) -> tuple[int, ...]:
@@ -107,7 +107,7 @@ class ShapeletBank(nn.Module):
 
     def _represented(
         self, values: Tensor, observed: Tensor
-    ) -> "Iterator[tuple[DilatedShapelets, Representation]]":
+    ) -> "Iterator[tuple[DilatedShapelets, MaskedSeries]]":
         """Each scale with the representation of the series that it reads."""
         differences, known = first_differences(values, observed)
         # Converted here, once: each scale would convert the booleans again.
@@ -209,7 +209,7 @@ class DilatedShapelets(nn.Module):
             quantile = torch.where(count[:, None] > 0, quantile, 0.0)
             self.thresholds[:, chunk] = quantile + MARGIN
 
-    def features_by_loops(self, series: Representation) -> Tensor:
+    def features_by_loops(self, series: MaskedSeries) -> Tensor:
         """Square roots of the shares of matches at observed timepoints, on a CPU.
 
         Parameters
@@ -236,7 +236,7 @@ class DilatedShapelets(nn.Module):
         pool_matches(values, observed, mixing, patterns, thresholds, dilation, features)
         return torch.from_numpy(features)
 
-    def features_by_tensors(self, series: Representation) -> Tensor:
+    def features_by_tensors(self, series: MaskedSeries) -> Tensor:
         """The same as `features_by_loops`, on any device."""
         signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
@@ -256,7 +256,7 @@ class DilatedShapelets(nn.Module):
             count += known.sum(dim=2)
         return rooted_shares(sums, count)
 
-    def features_by_kernel(self, series: Representation) -> Tensor:
+    def features_by_kernel(self, series: MaskedSeries) -> Tensor:
         """The same on a GPU that triton supports, in single precision."""
         # Imported here: without a GPU there may be no triton.
         from .bank_kernel import pool_matches

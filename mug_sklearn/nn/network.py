@@ -229,18 +229,18 @@ class MUGNetwork(nn.Module):
         dict of str to Tensor of shape (n, width)
         """
         tokens = self(values, observed)
-        ways: dict[str, Callable[[], Tensor]] = {}
+        blocks: dict[str, Callable[[], Tensor]] = {}
         if tokens.fine is not None:
-            ways["fine"] = partial(_mean_and_max, *tokens.fine)
+            blocks["fine"] = partial(_mean_and_max, *tokens.fine)
         if tokens.coarse is not None:
             coarse = tokens.coarse
-            ways["coarse"] = partial(masked_max, coarse.features, coarse.feature_mask)
-            ways["shapelets"] = partial(self._shapelet_distances, values, observed)
+            blocks["coarse"] = partial(masked_max, coarse.features, coarse.feature_mask)
+            blocks["shapelets"] = partial(self._shapelet_distances, values, observed)
             if self.config.n_random_shapelets:
-                ways["bank"] = partial(self.bank, values, observed)
+                blocks["bank"] = partial(self.bank, values, observed)
         if tokens.multi is not None:
-            ways["multi"] = partial(_mean_and_max, *tokens.multi)
-        return {name: ways[name]() for name in (ways if names is None else names)}
+            blocks["multi"] = partial(_mean_and_max, *tokens.multi)
+        return {name: blocks[name]() for name in (blocks if names is None else names)}
 
     def _shapelet_distances(self, values: Tensor, observed: Tensor) -> Tensor:
         distances = [shapelet(values, observed) for shapelet in self.shapelets]
