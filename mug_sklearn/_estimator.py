@@ -144,8 +144,9 @@ class MUGTransformer(
     ----------
     granularity : {"multi", "fine", "coarse"}, default="multi"
         "multi" is the whole method. "fine" alone is TST: only its encoder exists, and
-        is trained by masked-value regression. "coarse" alone is ShapeNet: only segments
-        and shapelets, trained by the cluster-wise triplet loss.
+        is trained by masked-value regression. "coarse" alone is ShapeNet with random
+        shapelets: only segments and shapelets exist, trained by the cluster-wise
+        triplet loss.
     patch_length : int or "auto", default="auto"
         Timepoints in one fine token, at most the length of the longest training
         series. "auto" takes 1 while the longest series fits into `max_tokens`, else

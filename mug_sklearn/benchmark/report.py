@@ -90,7 +90,7 @@ def write_report(
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from mug_sklearn.benchmark.report import write_report
+    >>> from mug_sklearn.benchmark import write_report
     >>> from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
     >>> run = {"dataset": "Coffee", "method": "mug", "classifier": "svm"}
     >>> run |= {"accuracy": "0.9", "seed": "0"}

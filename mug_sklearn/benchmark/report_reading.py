@@ -58,7 +58,7 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from mug_sklearn.benchmark.report import load_results
+    >>> from mug_sklearn.benchmark import load_results
     >>> from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
     >>> row = {"dataset": "Coffee", "method": "mug", "classifier": "svm"}
     >>> row["accuracy"] = "0.9"
