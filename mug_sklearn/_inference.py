@@ -41,8 +41,10 @@ class TokenRepresentation(NamedTuple):
     tokens : float32 array of shape (n_series, n_tokens, d_model)
         0 where `mask` is False.
     mask : bool array of shape (n_series, n_tokens)
-        True where a token represents something observed. A series without any value
-        has one token of each segment length, and one of every other kind.
+        True where a token represents something observed: a patch with a value, or a
+        segment of whose points at least half hold one (in a sparse series, as many as
+        in any other). A series without any value, or with none that a segment of a
+        length reaches, has one token of that length, and one of every other kind.
     spans : int array of shape (n_tokens, 2)
         First timepoint that each token covers, and the one after its last.
     """

@@ -110,15 +110,16 @@ class Panel:
         """Find lengths, magnitudes and observed channels in one pass over the data."""
         lengths = []
         self._channels_seen = np.zeros(self.n_channels, dtype=bool)
-        self._largest = np.zeros(self.n_channels)
+        self._greatest = np.full(self.n_channels, np.nan)
+        self._least = np.full(self.n_channels, np.nan)
         for values in self._chunks():
             known = ~np.isnan(values)
             lengths.append(_observed_lengths(known))
             self._channels_seen |= known.any(axis=(0, 2))
             # These ignore NaN.
-            for extreme in (np.fmax.reduce, np.fmin.reduce):
-                magnitude = np.abs(extreme(values, axis=(0, 2)))
-                self._largest = np.fmax(self._largest, magnitude)
+            greatest = np.fmax.reduce(values, axis=(0, 2))
+            self._greatest = np.fmax(self._greatest, greatest)
+            self._least = np.fmin(self._least, np.fmin.reduce(values, axis=(0, 2)))
         self.lengths = np.concatenate(lengths)
         self.n_timepoints = max(1, int(self.lengths.max()))
 
@@ -138,14 +139,20 @@ class Panel:
         (n_channels,), with 0 and 1 for a channel without values; the deviation of a
         constant channel is 1.
         """
-        # Relative to the largest magnitude, no square can overflow.
-        unit = np.where(self._largest > 0, self._largest, 1.0)
+        # Relative to the middle and half of the range, which no order of summation
+        # changes; no square can overflow, and a large offset costs no digits.
+        greatest, least = (
+            np.where(self._channels_seen, extreme, 0.0)
+            for extreme in (self._greatest, self._least)
+        )
+        middle, half_range = greatest / 2 + least / 2, greatest / 2 - least / 2
+        unit = np.where(half_range > 0, half_range, 1.0)
         count = np.zeros(self.n_channels)
         mean = np.zeros(self.n_channels)
         squares = np.zeros(self.n_channels)
         for values in self._chunks():
             known = ~np.isnan(values)
-            relative = np.where(known, values / unit[:, None], 0.0)
+            relative = np.where(known, (values - middle[:, None]) / unit[:, None], 0.0)
             size = known.sum(axis=(0, 2))
             chunk_mean = relative.sum(axis=(0, 2)) / np.maximum(size, 1)
             residual = np.where(known, relative - chunk_mean[:, None], 0.0)
@@ -157,8 +164,9 @@ class Panel:
             count += size
         deviation = np.sqrt(squares / np.maximum(count, 1))
         scale = deviation * unit  # 0 where the values are the smallest there are
-        varies = (deviation > 10 * np.finfo(np.float64).eps) & (scale > 0)
-        return mean * unit, np.where(varies, scale, 1.0)
+        largest = np.maximum(np.abs(greatest), np.abs(least))
+        varies = (scale > 10 * np.finfo(np.float64).eps * largest) & (scale > 0)
+        return middle + mean * unit, np.where(varies, scale, 1.0)
 
     @cached_property
     def _digest(self) -> str:

@@ -61,6 +61,19 @@ def test_a_channel_that_only_rounding_changes_keeps_its_scale():
     assert scale == 1
 
 
+@pytest.mark.parametrize("offset", [0.0, 8e6, 1.7e9, -1e12])
+def test_a_large_offset_leaves_forms_alike(offset):
+    X = offset + 300 * np.random.default_rng(0).standard_normal((20, 2, 60)).cumsum(-1)
+    padded = np.pad(X, ((0, 0), (0, 0), (0, 7)), constant_values=np.nan)
+    rows, (location, scale) = np.arange(20), Panel(X).channel_statistics
+    expected, _ = Panel(X).batch(rows, location, scale, CPU)
+    np.testing.assert_allclose(expected.mean(dim=(0, 2)), 0, atol=1e-6)
+    for form in (list(X), padded):
+        panel = Panel(form)
+        values, _ = panel.batch(rows, *panel.channel_statistics, CPU)
+        assert torch.equal(values, expected)
+
+
 def test_the_digest_tells_where_a_series_ends():
     one, other = (
         Panel([np.array([values]) for values in series]).summary()["digest"]
