@@ -44,14 +44,6 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     TypeError, ValueError
         If `X` is not acceptable; the message says what is.
     """
-    # Some sparse matrices are dictionaries, and some stores iterators.
-    is_series = issparse(X) or is_stored(X)
-    if isinstance(X, Mapping | Iterator) and not is_series:
-        values = "its values" if isinstance(X, Mapping) else "what it yields"
-        raise TypeError(
-            f"X is of type {type(X).__name__}; accepted are arrays and lists of "
-            f"arrays, such as a list of {values}."
-        )
     X = as_plain_array(X)
     is_column = isinstance(X, np.ndarray) and X.ndim == 1
     if (isinstance(X, list | tuple) or is_column) and len(X) == 0:
@@ -67,10 +59,15 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
         n_channels = series[0].shape[0]
     elif is_stored(X):
         # The first row shows whether the rest will do.
-        first = np.array(without_mask(computed(X[:1])))
-        first = first.reshape(min(1, X.shape[0]), *X.shape[1:])
-        n_channels = _read_array(estimator, first, reset).shape[1]
         series = StoredSeries(X)
+        first = series.rows(0, 1).reshape(min(1, X.shape[0]), *X.shape[1:])
+        n_channels = _read_array(estimator, first, reset).shape[1]
+    elif isinstance(X, Mapping | Iterator) and not issparse(X):
+        values = "its values" if isinstance(X, Mapping) else "what it yields"
+        raise TypeError(
+            f"X is of type {type(X).__name__}; accepted are arrays and lists of "
+            f"arrays, such as a list of {values}."
+        )
     elif holds_series_in_cells(X):
         raise ValueError(
             f"X is a table of shape {X.shape} with a series in each cell; accepted "

@@ -44,6 +44,10 @@ class StoredSeries:
         n_series, *n_channels, n_timepoints = map(int, store.shape)
         self.shape = (n_series, *(n_channels or [1]), n_timepoints)
 
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Copies of series `start` to `stop` as they are; NaN for what is masked."""
+        return np.array(without_mask(computed(self.store[start:stop])))
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """Series `start` to `stop` as a float array of shape (stop - start, C, T).
 
@@ -55,7 +59,7 @@ class StoredSeries:
             If one of them holds infinity.
         """
         rows = check_array(
-            np.array(without_mask(computed(self.store[start:stop]))),
+            self.rows(start, stop),
             allow_nd=True,
             ensure_all_finite="allow-nan",
             dtype=[np.float64, np.float32],

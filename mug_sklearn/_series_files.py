@@ -342,9 +342,10 @@ def _is_number(cell: str) -> bool:
 def _read_parquet(path: Path) -> Any:
     frame = pd.read_parquet(path)
     if frame.shape[1] == 1 and pd.api.types.is_object_dtype(frame.dtypes.iloc[0]):
-        for one in frame.iloc[:, 0]:
-            refuse_dates(np.asarray(one), "its column")
-        series = [np.asarray(one, dtype=np.float64) for one in frame.iloc[:, 0]]
+        arrays = [np.asarray(one) for one in frame.iloc[:, 0]]
+        for one in arrays:
+            refuse_dates(one, "its column")
+        series = [one.astype(np.float64) for one in arrays]
         if any(one.ndim != 1 for one in series):
             raise ValueError("its column holds something other than lists of numbers")
         return series

@@ -59,8 +59,8 @@ def trains_in_half_precision(device: torch.device, precision: str) -> bool:
         return precision == "bfloat16"
     if device.type != "cuda":
         return False
-    current = -1
-    with torch.cuda.device(current if device.index is None else device.index):
+    # torch looks at the current device, for which -1 stands.
+    with torch.cuda.device(-1 if device.index is None else device.index):
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
@@ -127,9 +127,7 @@ def _lowered_precisions() -> _Precisions:
         precision = torch.get_float32_matmul_precision()
         if precision != "highest":
             of_all = [(torch.set_float32_matmul_precision, "highest", precision)]
-    except (
-        RuntimeError
-    ):  # the caller has set single backends, as torch 2.9 and later can
+    except RuntimeError:  # single backends differ, as they may since torch 2.9
         pass
     backends: Iterator[Any] = (
         getattr(backend, "matmul", None)

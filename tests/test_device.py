@@ -29,6 +29,12 @@ def test_auto_takes_the_first_of_what_is_there(monkeypatch, there):
         ("[enforce fail] DefaultCPUAllocator: can't allocate memory", True),
         ("MPS backend out of memory", True),
         ("could not create a primitive", True),
+        ("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes", True),
+        ("Invalid buffer size: 15.62 GiB", True),
+        ("std::bad_alloc", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling a function", True),
+        ("Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)", True),
+        ("shapes do not fit", False),
         ("mat1 and mat2 shapes cannot be multiplied", False),
     ],
 )
@@ -49,24 +55,6 @@ def test_a_cpu_needs_no_other_device(panel, monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", broken)
     small_mug(device="cpu").fit(panel).to("cpu")
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
-        "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes",
-        "MPS backend out of memory (MPS allocated: 1 GB)",
-        "Invalid buffer size: 15.62 GiB",
-        "could not create a primitive",
-        "std::bad_alloc",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        "Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
-    ],
-)
-def test_messages_of_lacking_memory(message):
-    assert device.is_out_of_memory(RuntimeError(message))
-    assert not device.is_out_of_memory(RuntimeError("shapes do not fit"))
 
 
 @pytest.mark.parametrize("backend", ["cuda", "mkldnn"])

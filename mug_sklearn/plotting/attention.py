@@ -147,8 +147,8 @@ class CrossAttentionDisplay:
         for one in axes:
             one.set_xlim(-0.5, self.values.shape[1] - 0.5)
         # Beside both axes, so that it takes its place from both alike.
-        beside = [one for one in axes if one.figure is below.figure]
-        below.figure.colorbar(image, ax=beside, label="attention weight")
+        parents = [one for one in axes if one.figure is below.figure]
+        below.figure.colorbar(image, ax=parents, label="attention weight")
         self.ax_ = axes
         self.figure_ = below.figure
         return self

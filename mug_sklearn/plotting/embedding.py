@@ -152,7 +152,7 @@ class EmbeddingDisplay:
                 raise ValueError("y has missing labels; leave out their series.")
             if labels.dtype.kind == "f" and np.isinf(labels).any():
                 raise ValueError("y has infinite values; accepted are finite numbers.")
-            _classes(labels)
+            _classes(labels)  # refuses too many, before any work
         if method == "pca":
             points, shares = _principal_plane(vectors)
             first, second = (

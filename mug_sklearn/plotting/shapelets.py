@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._panel import Panel
-from ..nn.coarse import ShapeletTransform, masked_average_pool
+from ..nn.coarse import ShapeletTransform
+from ..nn.layers import observed_patches
 from ._style import (
     draw_channel_legend,
     draw_series,
@@ -273,17 +274,15 @@ def _matched(
     standardised = transform.values[number].cpu().numpy()
     values = standardised * estimator.scale_[:, None] + estimator.location_[:, None]
     observed = transform.observed[number].cpu().numpy()
-    known = torch.from_numpy(np.isfinite(series))[None]
-    _, present = masked_average_pool(known.float(), known, scale.pooling)
-    inside = points < present.shape[2]
-    compared = observed.copy()
-    compared[:, inside] &= present[0].numpy()[:, points[inside]]
-    compared[:, ~inside] = False
+    known = torch.from_numpy(np.isfinite(series))[:, None]
+    present = observed_patches(known, scale.pooling).numpy()
+    beyond_the_end = np.zeros_like(observed)
+    present = np.concatenate((present, beyond_the_end), axis=1)
     return MatchedShapelet(
         length=scale.length,
         timepoints=points * scale.pooling + (scale.pooling - 1) / 2,
         values=np.where(observed, values, np.nan),
-        compared=compared,
+        compared=observed & present[:, points],
         series=series,
         row=row,
         distance=float(distances[row]),
