@@ -45,18 +45,17 @@ def check_combinations(settings: Any) -> None:
             f"{settings.granularity!r} has no cross-granularity transformer; use "
             "readout='combined'."
         )
-    if not isinstance(settings.segment_lengths, str):
-        for length in settings.segment_lengths:
-            whole = isinstance(length, Integral) and not isinstance(length, bool)
-            share = isinstance(length, Real) and not isinstance(length, Integral)
-            if not (whole and length >= 1) and not (share and 0 < length <= 1):
-                raise ValueError(
-                    f"segment_lengths={settings.segment_lengths!r} holds {length!r}; "
-                    "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
-                    "(fractions of the longest training series)."
-                )
-    # 1 is one timepoint, whereas 1.0, which equals it, is the whole series.
     asked = _asked_segment_lengths(settings)
+    for length in asked:
+        whole = isinstance(length, Integral) and not isinstance(length, bool)
+        share = isinstance(length, Real) and not isinstance(length, Integral)
+        if not (whole and length >= 1) and not (share and 0 < length <= 1):
+            raise ValueError(
+                f"segment_lengths={settings.segment_lengths!r} holds {length!r}; "
+                "accepted are integers >= 1 (timepoints) and floats in (0, 1] "
+                "(fractions of the longest training series)."
+            )
+    # 1 is one timepoint, whereas 1.0, which equals it, is the whole series.
     n_lengths = len({(isinstance(length, Integral), length) for length in asked})
     has_segments = settings.granularity != "fine"
     if has_segments and not 1 <= n_lengths <= settings.n_shapelets:
