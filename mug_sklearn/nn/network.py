@@ -198,9 +198,7 @@ class MUGNetwork(nn.Module):
             Observed values that the fine encoder must not see (pretext task).
         """
         # 1. Fine-grained encoder, TST
-        fine = None
-        if self.config.has_fine:
-            fine = self.fine(values, observed, hidden)
+        fine = self.fine(values, observed, hidden) if self.config.has_fine else None
         # 2. Coarse-grained encoder, ShapeNet
         coarse = self.coarse(values, observed) if self.config.has_coarse else None
         if fine is None or coarse is None:
