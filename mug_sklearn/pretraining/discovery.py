@@ -100,8 +100,7 @@ def select_shapelets(
     int array of at most `n_shapelets` row numbers of `embeddings`
     """
     points = np.asarray(embeddings, dtype=np.float64)
-    n_clusters = min(2 * n_shapelets, len(points))
-    label, distance = cluster(points, n_clusters, n_iter=10, rng=rng)
+    label, distance = cluster(points, 2 * n_shapelets, n_iter=10, rng=rng)
     order = np.lexsort((distance, label))
     _, first, sizes = np.unique(label[order], return_index=True, return_counts=True)
     nearest = order[first]
