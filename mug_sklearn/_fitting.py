@@ -140,23 +140,8 @@ class Course:
         ValueError
             If features are not finite.
         """
-        panel = self.typical
-        rng = RandomStream.READOUT.generator(self.plan.seed)
-        size = min(READOUT_SERIES, len(panel.with_values))
-        chosen = np.sort(rng.choice(panel.with_values, size, replace=False))
         names = ["multi"] if readout == "cross" else None
-        pooled = partial(inference.network.pooled_blocks, names=names)
-        gathered: dict[str, list[Tensor]] = {}
-        order = []
-        for rows, blocks in inference.map_batches(pooled, panel, chosen):
-            order.append(rows)
-            for name, block in blocks.items():
-                gathered.setdefault(name, []).append(block)
-        device = double_precision_device(self.device)
-        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
-        blocks = {
-            name: torch.cat(parts).to(device)[back] for name, parts in gathered.items()
-        }
+        blocks = self._typical_blocks(inference, names)
         if not all(bool(block.isfinite().all()) for block in blocks.values()):
             raise ValueError(
                 "Training diverged: features of training series are not finite. "
@@ -169,6 +154,27 @@ class Course:
                 "The embedding is constant: a fit needs several series that differ."
             )
         return fit_readout(blocks, embedding_dim)
+
+    def _typical_blocks(
+        self, inference: Inference, names: list[str] | None
+    ) -> dict[str, Tensor]:
+        """Pooled features of at most 2,048 typical series, in the panel's order."""
+        panel = self.typical
+        rng = RandomStream.READOUT.generator(self.plan.seed)
+        size = min(READOUT_SERIES, len(panel.with_values))
+        chosen = np.sort(rng.choice(panel.with_values, size, replace=False))
+        pooled = partial(inference.network.pooled_blocks, names=names)
+        gathered: dict[str, list[Tensor]] = {}
+        order = []
+        for rows, blocks in inference.map_batches(pooled, panel, chosen):
+            order.append(rows)
+            for name, block in blocks.items():
+                gathered.setdefault(name, []).append(block)
+        device = double_precision_device(self.device)
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
+        return {
+            name: torch.cat(parts).to(device)[back] for name, parts in gathered.items()
+        }
 
     def training_state(self, trainer: Trainer) -> dict[str, Any]:
         """What `pretrain` needs besides the network's weights to continue from here."""
