@@ -325,8 +325,6 @@ class MUGTransformer(
         "{estimator_module}.{estimator_name}.html"
     )
 
-    _fitted_on_table: bool
-
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "granularity": [StrOptions({"multi", "fine", "coarse"})],
         "patch_length": [
@@ -876,7 +874,7 @@ class MUGTransformer(
         ):
             trainer = course.pretrain(tasks.begin_epoch, end_epoch, progress)
             self._conclude(course, trainer, trainer.network)
-        self.__dict__.pop("_unfinished", None)
+        del self._unfinished
         tasks.end()
 
     def _conclude(self, course: Course, trainer: Trainer, network: MUGNetwork) -> None:
