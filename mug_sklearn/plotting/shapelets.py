@@ -118,15 +118,15 @@ class ShapeletsDisplay:
                 "shapelets; they come with granularity='multi' and 'coarse'."
             )
         chosen = _best_shapelets(estimator)
-        number = require_count(
+        n_drawn = require_count(
             "n_shapelets",
             n_shapelets,
             len(chosen),
             "the different shapelets of the estimator",
         )
         shapelets = [
-            _matched(estimator, panel, transform, place)
-            for transform, place in chosen[:number]
+            _matched(estimator, panel, transform, number)
+            for transform, number in chosen[:n_drawn]
         ]
         return cls(shapelets).plot(ax=ax)
 
@@ -231,16 +231,15 @@ def plot_shapelets(
 def _best_shapelets(estimator: Any) -> list[tuple[ShapeletTransform, int]]:
     """Different shapelets, the best of each length before the second best ones."""
     ranked = []
-    for place, transform in enumerate(estimator.network_.shapelets):
+    for transform in estimator.network_.shapelets:
         # Stored best first, and repeated if the panel had too few segments.
         content = torch.cat((transform.values, transform.observed), dim=1).cpu().numpy()
         _, first = np.unique(content, axis=0, return_index=True)
         ranked += [
-            (rank, place, transform, int(number))
-            for rank, number in enumerate(np.sort(first))
+            (rank, transform, int(number)) for rank, number in enumerate(np.sort(first))
         ]
-    ranked.sort(key=lambda entry: entry[:2])
-    return [(transform, number) for _, _, transform, number in ranked]
+    ranked.sort(key=lambda entry: entry[0])  # of one rank, the shortest stay first
+    return [(transform, number) for _, transform, number in ranked]
 
 
 def _matched(
