@@ -150,7 +150,8 @@ def _embed(args: argparse.Namespace) -> None:
             names,
             _embedded(mug, X, args),
         )
-    _report(args, f"embedded {len(X)} series in {len(names)} features", started)
+    what = f"embedded {len(X)} series in {len(names)} features"
+    _report(args, what, started, args.output)
 
 
 def _embedded(
@@ -180,26 +181,25 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _new_transformer(args: argparse.Namespace) -> MUGTransformer:
-    given = {
-        name: getattr(args, name)
-        for name in _SETTINGS
-        if getattr(args, name) is not None
-    }
-    settings = {"random_state": 0, "device": args.device, **given}
+    settings = {"random_state": 0, "device": args.device, **_given_settings(args)}
     return MUGTransformer(verbose=int(not args.quiet), **settings)
 
 
 def _loaded_transformer(args: argparse.Namespace) -> MUGTransformer:
-    given = [name for name in _SETTINGS if getattr(args, name) is not None]
-    if given:
+    if given := _given_settings(args):
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ValueError(f"{options}: not with --model, which is fitted already.")
     return MUGTransformer.load(args.model).to(args.device)
 
 
-def _report(
-    args: argparse.Namespace, what: str, started: float, path: Path | None = None
-) -> None:
+def _given_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a fit that the command line names."""
+    return {
+        name: value for name in _SETTINGS if (value := getattr(args, name)) is not None
+    }
+
+
+def _report(args: argparse.Namespace, what: str, started: float, path: Path) -> None:
     if not args.quiet:
         seconds = time.perf_counter() - started
-        print(f"{what}, {seconds:.1f} s: {path or args.output}")
+        print(f"{what}, {seconds:.1f} s: {path}")
