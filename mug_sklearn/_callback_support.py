@@ -17,7 +17,6 @@ __all__ = [
 ]
 
 EPOCH = "epoch"
-Attributes = Callable[[], dict[str, Any]]
 
 # What the framework keeps on an estimator, some of it during `fit` only.
 FRAMEWORK_ATTRIBUTES = {
@@ -61,7 +60,7 @@ class FitTasks:
             estimator=self.estimator, **self.data
         )
 
-    def end_epoch(self, epoch: int, attributes: Attributes) -> bool:
+    def end_epoch(self, epoch: int, attributes: Callable[[], dict[str, Any]]) -> bool:
         """Tell that an epoch has ended, and whether some callback wants no more.
 
         Parameters

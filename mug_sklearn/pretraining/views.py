@@ -71,7 +71,6 @@ def geometric_mask(
     leave = 1.0 / mean_length
     enter = leave * masked_share / (1.0 - masked_share)
     # Drawn with time as the first axis, so that a seed keeps giving the same masks.
-    device = generator.device
     draws = torch.rand((length, n, channels), **drawn_by(generator))
     draws = draws.permute(1, 2, 0).contiguous()
     # With one uniform draw u per timepoint, every state becomes "masked" if u < enter
@@ -82,7 +81,7 @@ def geometric_mask(
     becomes_masked[..., 0] = draws[..., 0] < masked_share
     decided[..., 0] = True
     # Each decision as a number that grows with time, whose last bit says "masked".
-    time = torch.arange(length, dtype=torch.int32, device=device)
+    time = torch.arange(length, dtype=torch.int32, device=generator.device)
     decisions = (2 * time + becomes_masked).mul_(decided)
     return decisions.cummax(dim=-1).values.bitwise_and_(1).bool()
 
