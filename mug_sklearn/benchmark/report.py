@@ -152,9 +152,8 @@ def _overview(results: pd.DataFrame, reference: str) -> list[str]:
         text += f" Finished between {finished[0]} and {finished[-1]}."
     rows = []
     for method, runs in results.groupby("method", sort=False):
-        unsuccessful = int((runs["error"] != "").sum())
-        rows.append([method, _values(runs, "seed"), _values(runs, "resample")])
-        rows[-1] += [_values(runs, "classifier"), len(runs), unsuccessful]
+        ran = (_values(runs, name) for name in ("seed", "resample", "classifier"))
+        rows.append([method, *ran, len(runs), int((runs["error"] != "").sum())])
     header = ["method", "seeds", "resamples", "classifiers", "runs", "failed"]
     lines = [text, markdown_table(header, rows)]
     for column in ("machine", "versions"):

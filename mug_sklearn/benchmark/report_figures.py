@@ -25,8 +25,6 @@ from matplotlib.transforms import Bbox
 
 from .report_tables import complete_rows, differences, win_draw_loss
 
-__all__ = ["draw_critical_difference", "draw_scatter_grid", "draw_time_accuracy"]
-
 _REFERENCE_COLOUR, _PEER_COLOUR = "#D55E00", "#0072B2"
 _DOTS_PER_INCH = 150
 _SCATTER_COLUMNS = 4
