@@ -477,6 +477,8 @@ class MUGTransformer(
 
         Raises
         ------
+        TypeError
+            As for `fit`.
         ValueError
             If the estimator was not loaded from a checkpoint, if the panel is not that
             of the interrupted fit in the same order, or if parameters differ on which
@@ -641,8 +643,8 @@ class MUGTransformer(
 
         Raises
         ------
-        ValueError
-            If the input is not acceptable.
+        TypeError, ValueError
+            As for `transform`, if the input is not acceptable.
         NotFittedError
             If the estimator is not fitted.
 

@@ -109,8 +109,8 @@ class MaskedBatchNorm(nn.Module):
 
     TST normalises over (batch, time) in place of LayerNorm. Ours: padding takes no
     part in the statistics, and the running statistics, those of the training's views,
-    start as a plain average over batches. `sum_over_processes` is replaced where
-    several processes train together, each with a share of the batch.
+    start as a plain average over batches. The trainer replaces `sum_over_processes`, as
+    several processes may train together, each with a share of the batch.
     """
 
     running_mean: Tensor

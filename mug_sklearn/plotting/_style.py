@@ -1,4 +1,4 @@
-"""What the pictures share: colours, axes, and how a series is drawn."""
+"""What the pictures share: what they accept, colours, axes, how a series is drawn."""
 
 from collections.abc import Sequence
 from itertools import product
