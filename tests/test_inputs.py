@@ -136,8 +136,6 @@ class TestForms:
             30,
         )
 
-
-class TestMissing:
     @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
     def test_alone_as_in_a_batch(self, ragged, granularity):
         mug = small_mug(granularity=granularity, embedding_dim=None).fit(ragged)
@@ -251,6 +249,8 @@ class TestMissing:
             ):
                 mug.transform(padded[:, :31])
 
+
+class TestMissing:
     def test_trailing_nan_change_nothing(self, panel):
         padded = np.concatenate((panel, np.full((12, 2, 11), np.nan)), axis=2)
         assert_close(
