@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -251,10 +252,10 @@ def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def build_network(config: MUGConfig) -> MUGNetwork:
     """A network of zeros on the CPU, built without drawing random numbers."""
-    # Constructors on the meta device leave the global random state alone.
-    with torch.device("meta"):
-        # In single precision, whatever torch's default is.
-        network = MUGNetwork(config).float()
+    # In a thread of its own: an interrupt, which comes to the main one, could leave it
+    # on the meta device, or break torch's switching of devices with another error.
+    with ThreadPoolExecutor(1) as thread:
+        network = thread.submit(_without_storage, config).result()
     # Not by `to_empty`: it loads torch's symbolic shapes, which takes half a second.
     zeros = {
         name: torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
@@ -262,6 +263,13 @@ def build_network(config: MUGConfig) -> MUGNetwork:
     }
     network.load_state_dict(zeros, assign=True)
     return network
+
+
+def _without_storage(config: MUGConfig) -> MUGNetwork:
+    # Constructors on the meta device leave the global random state alone.
+    with torch.device("meta"):
+        # In single precision, whatever torch's default is.
+        return MUGNetwork(config).float()
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """The encoders, the fusion and the critical path that wires them."""
 
 import math
+import sys
+from contextlib import _GeneratorContextManager, suppress
 from dataclasses import replace
 
 import pytest
@@ -57,6 +59,22 @@ def test_building_draws_nothing_and_leaves_nothing_undefined():
     again = make_network()
     for name, tensor in network.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_an_interrupt_of_building_leaves_torchs_device():
+    def interrupt(frame, event, argument):
+        # Where torch leaves one of the contexts by which it switches devices.
+        if frame.f_code is _GeneratorContextManager.__exit__.__code__:
+            raise KeyboardInterrupt
+
+    tracing = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with suppress(KeyboardInterrupt):
+            build_network(CONFIG)
+    finally:
+        sys.settrace(tracing)
+    assert torch.zeros(()).device.type == "cpu"
 
 
 @pytest.mark.parametrize("part", ["weight", "bias"])
