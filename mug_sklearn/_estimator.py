@@ -21,10 +21,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
-from ._fitting import Course
+from ._fitting import Course, ProgressBar
 from ._inference import Inference, TokenRepresentation
 from ._input_forms import (
     read_panel,
@@ -867,7 +866,7 @@ class MUGTransformer(
         with (
             repeatable_arithmetic(),
             usual_modes(course.device, training=True),
-            tqdm(
+            ProgressBar(
                 total=course.plan.n_steps,
                 desc=type(self).__name__,
                 unit="step",

@@ -34,6 +34,15 @@ CALIBRATION_SERIES = 32
 SAMPLE_VALUES = 2**20
 
 
+class ProgressBar(tqdm):
+    """tqdm's bar, without the thread that even a hidden one would leave behind.
+
+    That thread revives a bar which has waited long; here every step updates it.
+    """
+
+    monitor_interval = 0
+
+
 @dataclass(frozen=True)
 class Course:
     """What a fit trains on, and how.
@@ -79,7 +88,7 @@ class Course:
         self,
         begin_epoch: Callable[[int], None],
         end_epoch: Callable[[Trainer, int], bool],
-        progress: tqdm,
+        progress: ProgressBar,
     ) -> Trainer:
         """Train a network, in smaller batches if memory runs out.
 
@@ -89,7 +98,7 @@ class Course:
             Called with the epoch's number, from 0; again if the epoch is repeated.
         end_epoch : callable
             Called with the trainer and the epoch's number; returns True to stop there.
-        progress : tqdm
+        progress : ProgressBar
             Counts the steps.
         """
         affordable = self.plan
@@ -223,7 +232,7 @@ def _train_epochs(
     trainer: Trainer,
     begin_epoch: Callable[[int], None],
     end_epoch: Callable[[Trainer, int], bool],
-    progress: tqdm,
+    progress: ProgressBar,
 ) -> None:
     size = trainer.plan.steps_per_epoch
     while not trainer.is_done():

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
+from tqdm.auto import tqdm
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn._fitting import Course
@@ -483,6 +484,14 @@ class TestTraining:
         assert re.search(r"MUGTransformer.*3/3", capfd.readouterr().err)
         small_mug(max_epochs=3).fit(panel)
         assert capfd.readouterr().err == ""
+
+    @pytest.mark.parametrize("verbose", [0, 1])
+    def test_progress_leaves_no_thread(self, panel, monkeypatch, verbose):
+        # As in a new process: tqdm starts its thread once.
+        monkeypatch.setattr(tqdm, "monitor", None)
+        before = set(threading.enumerate())
+        small_mug(verbose=verbose).fit(panel)
+        assert set(threading.enumerate()) <= before
 
 
 class TestModelSelection:
