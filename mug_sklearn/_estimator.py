@@ -6,7 +6,7 @@ from functools import wraps
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike, fspath
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -91,20 +91,17 @@ NOT_OF_TRAINING = {
     "verbose",
 }
 
-_Arguments = ParamSpec("_Arguments")
-_Returned = TypeVar("_Returned")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def _all_or_nothing(
-    method: Callable[Concatenate[Any, _Arguments], _Returned],
-) -> Callable[Concatenate[Any, _Arguments], _Returned]:
+def _all_or_nothing(method: _Method) -> _Method:
     """Let a method take back all changes to its estimator if it raises anything.
 
     A caller's RandomState goes back, too, so that another try draws the same numbers.
     """
 
     @wraps(method)
-    def wrapped(self: Any, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Any:
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = without_callbacks(self.__dict__)
         source = self.random_state
         draws = isinstance(source, np.random.RandomState)
@@ -123,7 +120,17 @@ def _all_or_nothing(
                 source.set_state(numbers)
             raise
 
-    return wrapped
+    return cast(_Method, wrapped)
+
+
+def _fitting(method: _Method) -> _Method:
+    """Let a method fit as scikit-learn's do, all or nothing.
+
+    Its types stay: scikit-learn's own decorator has none, so that whatever it decorates
+    would accept and return anything.
+    """
+    in_context = _fit_context(prefer_skip_nested_validation=True)(method)
+    return cast(_Method, _all_or_nothing(in_context))
 
 
 class MUGTransformer(
@@ -311,6 +318,9 @@ class MUGTransformer(
     network_: MUGNetwork
     readout_: Readout
     config_: MUGConfig
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    n_channels_in_: int
     n_timepoints_in_: int
     n_series_seen_: int
     history_: list[dict[str, float]]
@@ -428,8 +438,7 @@ class MUGTransformer(
         self.random_state = random_state
         self.verbose = verbose
 
-    @_all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fitting
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Pretrain the network on a panel of series, without labels.
 
@@ -456,8 +465,7 @@ class MUGTransformer(
         self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
 
-    @_all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fitting
     def resume(self, X: ArrayLike, y: Any = None) -> Self:
         """Resume an interrupted `fit` or `partial_fit` from a checkpoint. Ours.
 
@@ -516,8 +524,7 @@ class MUGTransformer(
         self._resume(X, y)
         return self
 
-    @_all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fitting
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Continue training on further series, from a stream or many files. Ours.
 

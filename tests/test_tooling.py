@@ -1,6 +1,9 @@
 """The transformer in scikit-learn's tools: caches, frozen encoders, containers."""
 
+from pathlib import Path
+
 import joblib
+import mypy.api
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,6 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+import mug_sklearn
 from mug_sklearn import MUGTransformer
 
 from .conftest import small_mug
@@ -90,6 +94,35 @@ def test_html_shows_the_parameters_and_leads_to_the_documentation(panel):
     link = small_mug()._get_doc_link()
     assert link.endswith("mug_sklearn.MUGTransformer.html")
     assert link in html
+
+
+PROGRAM = """
+from typing import assert_type
+import numpy as np
+from mug_sklearn import MUGTransformer
+
+class Subclass(MUGTransformer):
+    pass
+
+X = np.zeros((8, 20))
+mug = Subclass(max_epochs=1)
+for fitted in (mug.fit(X), mug.partial_fit(X), mug.resume(X), mug.to("cpu")):
+    assert_type(fitted, Subclass)
+assert_type(mug.n_features_in_ + mug.n_channels_in_, int)
+mug.fit(X, weights=1)
+mug.to()
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_what_fitting_takes_and_returns(tmp_path, monkeypatch):
+    monkeypatch.setenv("MYPYPATH", str(Path(mug_sklearn.__file__).parents[1]))
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    report, _, _ = mypy.api.run(["--strict", str(path)])
+    first, second = (line for line in report.splitlines() if ": error: " in line)
+    assert 'Unexpected keyword argument "weights" for "fit"' in first
+    assert 'Missing positional argument "device" in call to "to"' in second
 
 
 def test_no_metadata_is_asked_for():
