@@ -613,15 +613,16 @@ class MUGTransformer(
         NotFittedError
             If the estimator is not fitted.
         """
-        panel = self._read_to_transform(X)
-        embedding = np.empty((panel.n_series, self._n_features_out), dtype=np.float32)
+        fitted, panel = self._read_to_transform(X)
+        inference, readout = fitted._inference(), fitted.readout_
+        embedding = np.empty((panel.n_series, fitted._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
-            names = self.readout_.scalings
-            blocks = self.network_.pooled_blocks(values, observed, names)
-            return self.readout_(blocks).cpu().numpy()
+            names = readout.scalings
+            blocks = inference.network.pooled_blocks(values, observed, names)
+            return readout(blocks).cpu().numpy()
 
-        for rows, embedded in self._inference().map_batches(embed, panel):
+        for rows, embedded in inference.map_batches(embed, panel):
             finite = np.isfinite(embedded).all(axis=1)
             if not finite.all():
                 raise ValueError(
@@ -664,8 +665,8 @@ class MUGTransformer(
         >>> fine.tokens.shape, fine.spans[:2].tolist()
         ((8, 20, 32), [[0, 1], [1, 2]])
         """
-        panel = self._read_to_transform(X)
-        return self._inference().token_representations(panel)
+        fitted, panel = self._read_to_transform(X)
+        return fitted._inference().token_representations(panel)
 
     @_all_or_nothing
     def to(self, device: str) -> Self:
@@ -904,8 +905,7 @@ class MUGTransformer(
         course, trainer = self._unfinished
         network = build_network(course.config)
         network.load_state_dict(trainer.network.state_dict())
-        stopped = type(self).__new__(type(self))
-        stopped.__dict__.update(self.__dict__)
+        stopped = self._as_it_is()
         del stopped._unfinished
         stopped._conclude(course, trainer, network.to(course.device))
         return stopped
@@ -957,13 +957,24 @@ class MUGTransformer(
     def _place_readout(self, readout: Readout) -> None:
         self.readout_ = readout.to(double_precision_device(self._place_of_network()))
 
-    def _read_to_transform(self, X: Any) -> Panel:
-        """Validate `X`, and warn of what is probably a mistake or takes long."""
-        check_is_fitted(self)
-        panel = read_panel(self, X, reset=False)
+    def _as_it_is(self) -> Self:
+        """A shallow copy, made in one step where a fit takes several to change it."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def _read_to_transform(self, X: Any) -> tuple[Self, Panel]:
+        """Validate `X`, and warn of what is probably a mistake or takes long.
+
+        With the panel comes the estimator as it is now, which does not change if
+        another thread fits this one anew before all batches are computed.
+        """
+        fitted = self._as_it_is()
+        check_is_fitted(fitted)
+        panel = read_panel(fitted, X, reset=False)
         warn_of_unobserved(panel)
-        warn_of_many_patches(panel, self.config_)
-        return panel
+        warn_of_many_patches(panel, fitted.config_)
+        return fitted, panel
 
     def _inference(self) -> Inference:
         return Inference(
@@ -1006,10 +1017,10 @@ class MUGTransformer(
             for name in ("_unfinished", "network_", "readout_"):
                 state.pop(name, None)
         if "network_" in state:
-            state["network_"] = to_arrays(self.network_.state_dict())
-            state["readout_"] = readout_to_arrays(self.readout_)
+            state["network_"] = to_arrays(state["network_"].state_dict())
+            state["readout_"] = readout_to_arrays(state["readout_"])
         if "_reservoir" in state:
-            state["_reservoir"] = asdict(self._reservoir)
+            state["_reservoir"] = asdict(state["_reservoir"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import pickletools
+import threading
 
 import joblib
 import numpy as np
@@ -108,6 +109,31 @@ def test_no_tensor_stays_behind(panel):
     # A module moves its parameters and buffers, and no tensor that it merely holds.
     held = [vars(module).values() for module in mug.network_.modules()]
     assert not any(isinstance(x, torch.Tensor) for values in held for x in values)
+
+
+@pytest.mark.parametrize("moment", [1, 3, 5])
+def test_a_fit_in_another_thread_does_not_reach_into_a_transform(panel, moment):
+    mug = small_mug().fit(panel)
+    X = np.tile(panel, (50, 1, 1))
+    expected = mug.transform(X)
+
+    class Store:
+        """Another thread fits the estimator anew at one of the reads."""
+
+        shape, dtype, n_reads = X.shape, X.dtype, 0
+
+        def __getitem__(self, rows):
+            self.n_reads += 1
+            if self.n_reads == moment:
+                thread = threading.Thread(target=mug.fit, args=(3 * panel[::-1] + 1,))
+                thread.start()
+                thread.join()
+            return X[rows]
+
+    store = Store()
+    assert_array_equal(mug.transform(store), expected)
+    assert store.n_reads >= moment
+    assert np.abs(mug.transform(X) - expected).max() > 0.1
 
 
 def test_to_is_repeatable(panel):
