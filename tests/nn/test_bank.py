@@ -1,7 +1,9 @@
 """The bank of random shapelets against loops over windows."""
 
+import itertools
 import math
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -144,10 +146,13 @@ def test_loops_and_tensors_agree(channels, length, dtype):
     values, observed = gappy(3, channels, length, 0.7)
     values = values.round(decimals=1).to(dtype)  # with ties and flat windows
     values[2] = 0.5
+    observed[0] = True
     values = values * observed
     for scale in bank.scales:
+        scale.thresholds[:, ::2] = -100.0  # which every response passes
         ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        assert (ours[0, 0, :, ::2] == 1).all()
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")  # its numpy's
@@ -198,10 +203,17 @@ def test_loops_compile_where_nothing_may_be_written(monkeypatch):
     assert double(4) == 8
 
 
+def test_compiling_leaves_numbas_folder_as_it_was(monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    compiled(lambda number: number)
+    assert numba.config.CACHE_DIR == ""
+
+
 def test_patterns_ignore_the_level():
     bank = make_bank()
     values, observed = gappy(2, 1, 40, 0.7)
-    shifted = bank((values + 5) * observed, observed)
+    values[1, :, 10:30] = 0.0  # flat at any level, however its mean is rounded
+    shifted = bank((values + 5.1) * observed, observed)
     torch.testing.assert_close(shifted, bank(values, observed), rtol=0, atol=1e-6)
 
 
@@ -240,6 +252,20 @@ def test_thresholds_of_half_of_the_scales_are_of_differences():
     for scale in bank.scales:
         seen = first_differences(*series) if scale.differenced else series
         ranks_of_thresholds(scale, *seen)
+
+
+def test_every_mix_of_every_scale_has_quantiles_of_its_own():
+    bank = make_bank(3, 40, 32)
+    series = gappy(8, 3, 40, 1.0)
+    bank.calibrate(*series, torch.Generator().manual_seed(0))
+    shares = []  # of the responses above the thresholds of a mix
+    for scale in bank.scales:
+        seen = first_differences(*series) if scale.differenced else series
+        prevalence = scale.features_by_loops(seen)[:, 0]  # (series, mixes, patterns)
+        shares.extend(prevalence.square().mean(dim=0))
+    assert len(shares) == 6 * 4
+    for one, other in itertools.combinations(shares, 2):
+        assert (one - other).abs().max() > 0.1
 
 
 def test_long_series_are_calibrated_on_all_their_parts(monkeypatch):

@@ -42,7 +42,9 @@ def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
 def test_segment_scale_keeps_its_promises(length, extra, max_points, n_segments):
     scale = segment_scale(length, length + extra, max_points, n_segments)
     assert scale.width <= max_points
-    assert scale.width * scale.pooling >= length
+    # No more is averaged than needed, and no point lies past the segment.
+    assert scale.pooling == 1 or max_points * (scale.pooling - 1) < length
+    assert scale.width == math.ceil(length / scale.pooling)
     assert 1 <= scale.stride <= scale.width
     # Unless neighbours touch, so many segments reach the end, and a shorter stride
     # would take more.
@@ -55,6 +57,7 @@ def test_segment_scale_keeps_its_promises(length, extra, max_points, n_segments)
 @pytest.mark.parametrize("pooling", [1, 3, 4, 30])
 def test_pooling_averages_what_is_observed(pooling):
     values, observed = gappy()
+    values = torch.where(observed, values, 100.0)
     pooled, present = masked_average_pool(values, observed, pooling)
     for series in range(3):
         for channel in range(2):
@@ -228,19 +231,22 @@ def slow_best_match(series, series_observed, shapelet, known):
     return min(enough or distances[max(distances)])
 
 
+@pytest.mark.parametrize("pooling", [1, 3])
 @pytest.mark.parametrize("share", [1.0, 0.7, 0.2])
-def test_shapelet_transform_is_the_best_match(share):
+def test_shapelet_transform_is_the_best_match(share, pooling):
     values, observed = gappy(share=share)
-    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 4, 2).double()
+    scale = SegmentScale(5 * pooling, pooling, 5, 1)
+    transform = ShapeletTransform(scale, 4, 2).double()
     shapelets, known = gappy(n=4, length=5, share=0.9, seed=3)
     transform.values.copy_(shapelets)
     transform.observed.copy_(known)
     actual = transform(values, observed)
+    pooled, present = masked_average_pool(values, observed, pooling)
     for series in range(3):
         for shapelet in range(4):
             expected = slow_best_match(
-                values[series].numpy(),
-                observed[series].numpy(),
+                pooled[series].numpy(),
+                present[series].numpy(),
                 shapelets[shapelet].numpy(),
                 known[shapelet].numpy(),
             )

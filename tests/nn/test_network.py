@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mug_sklearn.nn.bank import DilatedShapelets
 from mug_sklearn.nn.coarse import SegmentScale
 from mug_sklearn.nn.fine import FineEncoder, TransformerLayer
 from mug_sklearn.nn.fusion import (
@@ -90,6 +91,16 @@ def test_linear_maps_begin_uniform_up_to_the_root_of_their_inputs(part):
     assert drawn.std().item() == pytest.approx(1 / math.sqrt(3), rel=0.1)
 
 
+def test_no_two_parts_begin_with_the_same_draw():
+    drawn = []
+    for module in make_network().modules():
+        if isinstance(module, torch.nn.Linear):
+            drawn += [module.weight, module.bias]
+        elif isinstance(module, DilatedShapelets):
+            drawn.append(module.patterns)
+    assert len({tensor.flatten()[0].item() for tensor in drawn}) == len(drawn)
+
+
 def test_normalisation_by_statistics_begins_without_effect():
     tokens = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0)).double()
     mask = torch.ones(2, 5, dtype=torch.bool)
@@ -99,9 +110,10 @@ def test_normalisation_by_statistics_begins_without_effect():
         torch.testing.assert_close(layer(tokens, mask), tokens, rtol=1e-4, atol=0)
 
 
-def test_the_slope_of_the_scores_begins_at_its_initial_value():
-    slope = make_network().log_slope.exp().item()
-    assert slope == pytest.approx(INITIAL_SLOPE)
+def test_the_line_of_the_scores_begins_at_its_initial_values():
+    network = make_network()
+    assert network.log_slope.exp().item() == pytest.approx(INITIAL_SLOPE)
+    assert network.offset.item() == 0
 
 
 def test_tokens_are_patches(batch):

@@ -126,6 +126,21 @@ def test_shapelets_are_the_selected_segments_with_their_gaps(panel):
             assert torch.equal(transform.observed[number], cut_observed[place])
 
 
+def test_of_many_segments_some_of_any_series_are_candidates(panel, monkeypatch):
+    monkeypatch.setattr("mug_sklearn.pretraining.discovery.MAX_CANDIDATES", 12)
+    network = small_mug(max_epochs=0).fit(panel).network_
+    levels = 100.0 * torch.arange(12)
+    values = torch.from_numpy(panel).float() + levels[:, None, None]
+    observed = torch.ones_like(values, dtype=torch.bool)
+    origins = set()
+    for seed in range(10):
+        discover_shapelets(network, values, observed, np.random.default_rng(seed))
+        for transform in network.shapelets:
+            means = transform.values.mean(dim=(1, 2))
+            origins.update((means / 100).round().int().tolist())
+    assert origins == set(range(12))
+
+
 def test_a_sparse_series_gives_no_shapelet(panel):
     sparse = panel.copy()
     sparse[:9, :, 1:] = np.nan

@@ -225,6 +225,23 @@ def test_negatives_are_drawn_from_the_other_cluster():
     assert len(drawn) > 10
 
 
+def test_negatives_are_as_many_as_positives_and_differ():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(12, 2, generator=generator).double()
+    points[10:] += 30.0
+    anchor, *others = nearest_to_the_mean_first(points[:10])
+    # Three positives, so both members of the small cluster are negatives; for that one,
+    # whose anchor has one positive, any single member of the large cluster is.
+    of_large = ClusterTriplet(anchor, np.array(others[:3]), [np.array([10, 11])])
+    possible = []
+    for negative in range(10):
+        of_small = ClusterTriplet(10, np.array([11]), [np.array([negative])])
+        possible.append(cluster_triplet_loss(points, [of_large, of_small]).item())
+    for seed in range(10):
+        loss = segment_cluster_loss(points, 2, np.random.default_rng(seed)).item()
+        assert min(abs(loss - one) for one in possible) < 1e-9
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("n_segments", [0, 1, 3, 7, 8])
@@ -284,10 +301,12 @@ def slow_token_retrieval(first, second, mask):
         (first, second), mask = merged, merged_mask
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e3])
 @pytest.mark.parametrize("length", [1, 2, 5, 8])
-def test_token_retrieval_is_its_definition(length):
+def test_token_retrieval_is_its_definition(length, scale):
     generator = torch.Generator().manual_seed(length)
-    views = torch.randn(2, 3, length, 4, generator=generator).double().requires_grad_()
+    views = scale * torch.randn(2, 3, length, 4, generator=generator).double()
+    views.requires_grad_()
     mask = torch.rand(3, length, generator=generator) < 0.8
     mask[0] = True
     outcome = []

@@ -119,6 +119,27 @@ def test_every_step_draws_views_of_its_own(monkeypatch):
     assert len(set(crops)) == len(crops) == 12
 
 
+def test_the_seed_decides_the_order_of_the_series_and_their_views():
+    orders, losses = set(), set()
+    for seed in range(3):
+        trainer, rows = make_trainer(seed=seed)
+        run(trainer, 1)
+        orders.add(tuple(rows[0]))
+        # Of a single series there is one order only.
+        trainer, _ = make_trainer(seed=seed, n_series=1, batch_size=1)
+        losses.add(run(trainer, 1)[0]["reconstruction"])
+    assert len(orders) == len(losses) == 3
+
+
+def test_the_step_that_diverges_is_named():
+    trainer, _ = make_trainer()
+    run(trainer, 3)
+    with torch.no_grad():
+        trainer.network.fine.head[1].bias.fill_(1e30)  # whose square overflows
+    with pytest.raises(ValueError, match="the loss of step 4 is inf"):
+        run(trainer)
+
+
 def test_an_epochs_summary_is_the_mean_of_its_steps():
     trainer, _ = make_trainer()
     first, second = run(trainer, 4)[2:]
@@ -140,6 +161,7 @@ def test_an_epoch_visits_each_series_at_most_once():
 def test_a_step_may_begin_an_epoch_that_is_not_finished():
     trainer, _ = make_trainer(n_steps=5)
     run(trainer)
+    assert trainer.plan.n_epochs == 3
     assert [epoch["n_steps"] for epoch in summaries(trainer)] == [2, 2, 1]
 
 

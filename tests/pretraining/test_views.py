@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mug_sklearn.pretraining.views import (
     JITTER,
+    MASKED_SHARE,
     SCALING,
     SMALLEST_CROP,
     augmented_view,
@@ -187,3 +188,14 @@ def test_a_view_is_a_window_of_the_series():
     assert min(shares) >= SMALLEST_CROP
     assert np.mean(shares) == pytest.approx((1 + SMALLEST_CROP) / 2, abs=0.04)
     assert len(set(starts)) > 5
+
+
+def test_a_view_hides_its_share_in_each_series_and_channel_on_its_own():
+    view = view_of(torch.ones(300, 2, 40))
+    hidden, observed = view.hidden, view.observed
+    share = hidden.sum() / observed.sum()
+    assert share.item() == pytest.approx(MASKED_SHARE, abs=0.02)
+    for axis in (0, 1):  # the series in pairs, the two channels
+        (one, other), (seen, seen_too) = (x.chunk(2, axis) for x in (hidden, observed))
+        in_both = (one & other).sum() / (seen & seen_too).sum()
+        assert in_both.item() == pytest.approx(share.item() ** 2, abs=0.01)
