@@ -114,6 +114,41 @@ def test_what_the_names_of_ablations_say(prefix, name, parameter, value):
     assert METHODS[prefix + name].make(0).get_params()[parameter] == value
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("mug", {}),
+        ("mug-fine", {"granularity": "fine"}),
+        ("mug-coarse", {"granularity": "coarse"}),
+        ("shapenet", {"granularity": "coarse", "n_random_shapelets": 0}),
+        ("mug-no-bank", {"n_random_shapelets": 0}),
+        ("mug-cross", {"readout": "cross"}),
+    ],
+)
+def test_what_the_names_of_parts_say(name, parameters):
+    expected = MUGTransformer(random_state=0, **parameters).get_params()
+    assert METHODS[name].make(0).get_params() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [
+        ("catch22", "Catch22"),
+        ("minirocket", "MiniRocket"),
+        ("multirocket", "MultiRocket"),
+        ("hydra", "HydraTransformer"),
+        ("rdst", "RandomDilatedShapeletTransform"),
+    ],
+)
+def test_a_peer_is_what_its_name_says(name, peer):
+    assert type(METHODS[name].make(0)[-1]).__name__ == peer
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "dtw"])
+def test_neighbours_are_nearest_by_what_the_name_says(distance):
+    assert METHODS[f"1nn-{distance}"].make(0)[-1].distance == distance
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_seed_arrives(name):
     parameters = METHODS[name].make(3).get_params()

@@ -97,6 +97,46 @@ def test_accuracy_is_the_mean_over_seeds_and_resamples(write):
     assert table.loc["A", "mug"] == pytest.approx(0.4)
 
 
+def test_the_spread_is_that_of_the_seeds_means(write):
+    accuracies = {(0, 0): 0.2, (0, 1): 0.4, (1, 0): 0.4, (1, 1): 0.8}
+    runs = [run("A", "mug", a, s, resample=r) for (s, r), a in accuracies.items()]
+    # Of 0.3 and 0.6.
+    assert "| A | **0.450** ± 0.212 |" in write_report(write(runs))
+
+
+def test_what_the_summary_takes_of_times_memory_and_widths(write):
+    names = ["seed", "fit_seconds", "transform_seconds", "classifier_seconds"]
+    names += ["peak_memory_mb", "embedding_width"]
+    measured = [
+        run("A", "mug", 0.9, **dict(zip(names, values, strict=True)))
+        for values in (
+            (0, 1.0, 0.1, 10.0, 100, 16),
+            (1, 2.0, 0.2, 20.0, 300, 8),
+            (2, 9.0, 0.9, 90.0, 200, 12),
+        )
+    ]
+    apart = dict.fromkeys(names[1:], 1000)
+    # Neither a failure nor a data set that another method lacks counts.
+    measured += [failure("A", "mug", seed=3, **apart), run("B", "mug", 0.9, **apart)]
+    report = write_report(write([*measured, run("A", "ed", 0.5)]))
+    header = "median fit s | median transform s | median classifier s | peak memory MB"
+    assert f"{header} | width |" in report
+    row = next(line for line in report.splitlines() if line.startswith("| mug | 2 |"))
+    assert row.endswith("| 2.00 | 0.20 | 20.00 | 300 | 8 to 16 |")
+
+
+def test_a_small_p_is_no_zero(write):
+    runs = [
+        run(f"{i:02}", name, 0.5 + i * gain)
+        for i in range(1, 12)
+        for name, gain in (("mug", 0.02), ("ed", 0.01))
+    ]
+    # Eleven wins of eleven: 2 / 2**11.
+    assert "| ed | 11 | 11 / 0 / 0 | +0.060 | <0.001 | <0.001 |" in write_report(
+        write(runs)
+    )
+
+
 def test_one_nn_methods_are_in_every_table(write):
     results = load_results(write(RUNS))
     assert classifiers_of(results) == ["svm", "logistic"]
@@ -270,10 +310,20 @@ def test_report_tells_every_data_set_and_every_gap(write):
 
 
 def test_report_tells_missing_seeds(write):
-    report = write_report(write([*RUNS, run("A", "mug", 0.9, seed=2)]))
+    first = "2025-12-31T10:00:00"
+    report = write_report(write([*RUNS, run("A", "mug", 0.9, seed=2, finished=first)]))
     missing = section(report, "### Missing")
     assert "- mug on B: only 2 of 3 runs" in missing
     assert "mug on A" not in missing
+    assert f"Finished between {first} and 2026-01-01T10:00:00." in report
+
+
+def test_report_tells_missing_resamples(write):
+    runs = [run("A", "mug", 0.9, resample=resample) for resample in (0, 1)]
+    report = write_report(write([*runs, run("A", "raw", 0.6)]))
+    missing = section(report, "### Missing")
+    assert "- raw on A: only 1 of 2 runs" in missing
+    assert "mug" not in missing
 
 
 def test_report_without_mug_compares_the_first(write):
@@ -399,13 +449,34 @@ def test_pictures_of_nothing_are_errors(tmp_path):
         draw_time_accuracy(pd.Series({"a": 1.0}), pd.Series({"b": 1.0}), tmp_path / "b")
 
 
-def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, monkeypatch):
+@pytest.fixture
+def kept(monkeypatch):
+    """Figures that were to be saved."""
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
-    table = pd.DataFrame({"mug": [0.9, 0.8], "ed": [0.7, 0.6]}, index=["A", "B"])
+    return kept
+
+
+def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, kept):
+    table = pd.DataFrame({"mug": [0.9, 0.8, 0.5], "ed": [0.7, 0.6, 0.55]})
     draw_scatter_grid(table, tmp_path / "scatter.png", reference="mug")
-    points = kept[0].axes[0].collections[0].get_offsets()
-    np.testing.assert_allclose(points, [[0.7, 0.9], [0.6, 0.8]])
+    (panel,) = kept[0].axes
+    points = panel.collections[0].get_offsets()
+    np.testing.assert_allclose(points, [[0.7, 0.9], [0.6, 0.8], [0.55, 0.5]])
+    assert [text.get_text() for text in panel.texts] == [
+        "wins: 2",
+        "losses: 1\ndraws: 0",
+    ]
+
+
+def test_methods_lie_where_their_time_to_fit_and_accuracy_say(write, tmp_path, kept):
+    fast = run("A", "raw", 0.6, fit_seconds=0.0)
+    write_report(write([run("A", "mug", 0.9), fast]), output=tmp_path)
+    (ax,) = (ax for figure in kept for ax in figure.axes if ax.get_xscale() == "log")
+    (marks,) = ax.collections
+    np.testing.assert_allclose(marks.get_offsets(), [[2.0, 0.9], [0.001, 0.6]])
+    colours = [mpl.colors.to_hex(colour) for colour in marks.get_facecolors()]
+    assert colours == ["#d55e00", "#0072b2"]
 
 
 def test_crowded_labels_do_not_overlap(tmp_path, monkeypatch):

@@ -152,9 +152,9 @@ def test_test_series_are_for_predictions_alone(
     notes = []
     monkeypatch.setitem(CLASSIFIERS, "svc", lambda: Witness("svc", notes))
     method = Method(lambda seed: Witness(seed, notes), is_classifier=is_classifier)
-    run(numbered, tmp_path / "r.csv", {"witness": method}, resamples=1)
+    run(numbered, tmp_path / "r.csv", {"witness": method}, resamples=2)
     expected = []
-    for resample in (0, 1):
+    for resample in (0, 1, 2):
         data = resample_split(load_dataset(numbered["numbered"]), resample)
         train, test = (X[:, 0, 0].tolist() for X in (data.X_train, data.X_test))
         y = data.y_train.tolist()
@@ -185,6 +185,8 @@ def test_times_and_scores_are_what_their_names_say(
     else:
         assert (results["transform_seconds"] == 20).all()
         assert (results["classifier_seconds"] == 101).all()
+    assert (results["n_train"] == 18).all()
+    assert (results["n_test"] == 12).all()
     # Of the test series, two in three are of the class that is always predicted.
     assert results["accuracy"].to_numpy() == pytest.approx(2 / 3)
     assert (results["balanced_accuracy"] == 0.5).all()
@@ -387,7 +389,7 @@ def test_the_peak_of_memory_is_that_of_the_fit(datasets, tmp_path):
     methods = {"hungry": Method(lambda seed: Hungry(), is_random=False)} | METHODS
     run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
     peak = load_results(tmp_path / "r.csv").set_index("method")["peak_memory_mb"]
-    assert peak["hungry"] > peak["small"] + 200
+    assert 200 < peak["hungry"] - peak["small"] < 800
 
 
 def test_lines_are_written_under_the_lock(datasets, tmp_path, monkeypatch):
