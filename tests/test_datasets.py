@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sktime
 
-from mug_sklearn.datasets import bundled_names, find_datasets, load_dataset
+from mug_sklearn.datasets import bundled_names, find_datasets, load_dataset, read_ts
 
 BUNDLE = Path(sktime.__path__[0]) / "datasets" / "data"
 
@@ -103,11 +103,20 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
     assert X.dtype == np.float64
 
 
+def test_labels_may_be_whole_numbers_in_one_part_and_floats_in_the_other(
+    tmp_path, arrays
+):
+    arrays |= {"y_train": np.arange(4), "y_test": np.arange(3.0)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    np.testing.assert_array_equal(load_dataset(tmp_path / "x.npz").y_test, [0, 1, 2])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"y_test": None}, r"holds the arrays \[.*expected X_train, y_train"),
         ({"y_train": np.array(["a"])}, r"y_train .* shape \(1,\).*the 4 series"),
+        ({"y_train": np.array([["a"]] * 4)}, r"y_train .* shape \(4, 1\)"),
         ({"X_test": np.zeros(3)}, r"X_test .* shape \(3,\)"),
         ({"X_train": np.zeros((0, 9))}, r"X_train .* shape \(0, 9\).*none of them 0"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
@@ -116,6 +125,10 @@ def test_npz_of_one_channel_and_whole_numbers(tmp_path, arrays):
         (
             {"y_train": np.arange(4.0), "y_test": np.array([0.0, np.nan, 1.0])},
             "y_test .* missing labels",
+        ),
+        (
+            {"y_train": np.arange(4.0), "y_test": np.array([0.0, np.inf, 1.0])},
+            "y_test .* infinite or",
         ),
         ({"X_test": np.zeros((3, 5, 9))}, r"have \d and 5 channels"),
         ({"y_test": np.arange(3)}, "have dtypes <U1 and int64; expected labels of one"),
@@ -176,6 +189,25 @@ def test_ts_pair_by_folder_and_by_file(tmp_path):
         assert list(data.y_test) == ["b"]
 
 
+def test_the_folder_one_is_in_has_its_own_name(tmp_path, monkeypatch):
+    folder = tmp_path / "Here"
+    folder.mkdir()
+    for part in ("TRAIN", "TEST"):
+        write_ts(folder / f"Here_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    monkeypatch.chdir(folder)
+    assert load_dataset(".").name == "Here"
+
+
+def test_a_bundled_name_wins_over_a_folder_unless_it_is_a_path(tmp_path, monkeypatch):
+    folder = tmp_path / "GunPoint"
+    folder.mkdir()
+    for part in ("TRAIN", "TEST"):
+        write_ts(folder / f"GunPoint_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset("GunPoint").X_train.shape == (50, 1, 150)
+    assert load_dataset(Path("GunPoint")).X_train.shape == (1, 2, 3)
+
+
 def test_ts_pair_of_other_channels(tmp_path):
     write_ts(tmp_path / "Pair_TRAIN.ts", [np.ones((2, 3))], ["a"])
     write_ts(tmp_path / "Pair_TEST.ts", [np.ones((3, 3))], ["a"])
@@ -185,9 +217,18 @@ def test_ts_pair_of_other_channels(tmp_path):
 
 def test_missing_values_in_ts_are_nan(tmp_path):
     for part in ("TRAIN", "TEST"):
-        write_ts(tmp_path / f"Gap_{part}.ts", [[[1, "?", 3]]], ["a"])
+        write_ts(tmp_path / f"Gap_{part}.ts", [[[0.1, "?", 3]]], ["a"])
     X = load_dataset(tmp_path / "Gap_TRAIN.ts").X_train
-    np.testing.assert_array_equal(X, [[[1, np.nan, 3]]])
+    np.testing.assert_array_equal(X, [[[0.1, np.nan, 3]]])
+
+
+def test_a_ts_file_without_labels_has_none(tmp_path):
+    header = "@problemName x\n@timeStamps false\n@univariate true\n"
+    path = tmp_path / "x.ts"
+    path.write_text(header + "@classLabel false\n@data\n1,2,3\n4,5,6\n")
+    X, y = read_ts(path)
+    np.testing.assert_array_equal(X, [[[1, 2, 3]], [[4, 5, 6]]])
+    assert y is None
 
 
 def test_ts_pair_lacking_a_part(tmp_path):

@@ -6,9 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
+from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
 from mug_sklearn.cli import demo
+from mug_sklearn.datasets import load_dataset
 
 METHODS = [
     "MUG + SVC",
@@ -33,12 +37,20 @@ def table_of(text):
 
 
 def test_demo_prints_a_table_and_saves_plots(tmp_path, capsys):
-    assert main(["demo", "--dataset", "UnitTest", "--max-epochs", "1"]) == 0
+    # With this seed the fine encoder alone scores less than the coarse one.
+    settings = ["--max-epochs", "1", "--random-state", "2"]
+    assert main(["demo", "--dataset", "UnitTest", *settings]) == 0
     text = capsys.readouterr().out
     table = table_of(text)
     assert list(table) == METHODS
     assert all(0 <= accuracy <= 1 for accuracy, _ in table.values())
     assert table["raw values + SVC"] == (pytest.approx(18 / 22, abs=1e-3), 24)
+    data = load_dataset("UnitTest")
+    for method, granularity in zip(METHODS[1:3], ("fine", "coarse"), strict=True):
+        mug = MUGTransformer(granularity, max_epochs=1, random_state=2)
+        model = make_pipeline(mug, SVC()).fit(data.X_train, data.y_train)
+        expected = model.score(data.X_test, data.y_test)
+        assert table[method][0] == pytest.approx(expected, abs=5e-4)
     for name in ("embedding.png", "training_loss.png"):
         assert f"saved {Path('mug-demo', name)}" in text
         assert (tmp_path / "mug-demo" / name).read_bytes().startswith(b"\x89PNG")
@@ -54,8 +66,10 @@ def test_the_table_tells_times_apart(capsys, monkeypatch):
 
 
 def test_printed_code_runs(capsys):
-    main(["demo", "--dataset", "UnitTest", "--max-epochs", "1", "--random-state", "3"])
+    seed = str(2**32 - 1)  # the greatest there is
+    main(["demo", "--dataset", "UnitTest", "--max-epochs", "1", "--random-state", seed])
     text = capsys.readouterr().out
+    assert f"MUGTransformer(random_state={seed}, max_epochs=1)" in text
     accuracy, _ = table_of(text)["MUG + SVC"]
     exec(text.split("The same in code:\n")[1], {})
     assert float(capsys.readouterr().out) == pytest.approx(accuracy, abs=5e-4)
@@ -76,8 +90,10 @@ def test_demo_on_a_path_with_unequal_lengths_and_gaps(tmp_path, capsys):
     output = tmp_path / "deep" / "down"
     arguments = ["--dataset", "Few_TRAIN.ts", "--output", str(output)]
     assert main(["demo", *arguments, "--max-epochs", "1"]) == 0
-    assert list(table_of(capsys.readouterr().out)) == METHODS
+    text = capsys.readouterr().out
+    assert list(table_of(text)) == METHODS
     assert len(list(output.iterdir())) == 2
+    assert "load_dataset('Few_TRAIN.ts')" in text
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ class TestOutputs:
         assert_array_equal(np.load("out.npy"), expected)
         frame = pd.read_parquet("out.parquet")
         assert_array_equal(frame.to_numpy(), expected)
-        assert frame.columns[0] == "mugtransformer0"
+        assert list(frame) == [f"mugtransformer{i}" for i in range(11)]
 
     @pytest.mark.parametrize("name", ["out.npz", "out.npy", "out.parquet"])
     def test_many_series_go_bit_by_bit(self, table, name, monkeypatch):
@@ -275,6 +275,18 @@ class TestModel:
         embed_new = ["embed", "new.npy", "out.npy", "--model", "model", "--quiet"]
         assert main(embed_new) == 0
         assert_array_equal(np.load("out.npy"), mug.transform(panel[:4]))
+
+    def test_the_array_and_the_device_that_were_named_are_taken(self, panel):
+        np.savez("a.npz", X=panel[::-1], mine=panel)
+        options = ["--array", "mine", "--device", "cpu"]
+        assert main(["fit", "a.npz", "--save", "model", *QUICK, *options]) == 0
+        loaded = MUGTransformer.load("model")
+        assert loaded.device == "cpu"
+        expected = embedding_of(panel)
+        assert_array_equal(loaded.transform(panel), expected)
+        options += ["--model", "model", "--quiet"]
+        assert main(["embed", "a.npz", "out.npy", *options]) == 0
+        assert_array_equal(np.load("out.npy"), expected)
 
     @pytest.mark.parametrize("name", ["new.csv", "new.npy"])
     def test_series_of_another_length(self, table, tmp_path, name):
@@ -439,6 +451,7 @@ class TestRefused:
             pytest.param(*("fit a.npy --save /dev/null", "is no file"), marks=ON_LINUX),
             pytest.param(*("fit a.npy --save /proc/x", "be written"), marks=ON_LINUX),
             ("fit none.npy --save other", "there is no file 'none.npy'"),
+            ("fit infinite.npy --save other", "'infinite.npy': Input X contains inf"),
         ],
     )
     def test_with_a_message_and_2(self, tmp_path, capfd, arguments, message):
