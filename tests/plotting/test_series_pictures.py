@@ -42,15 +42,19 @@ def axes(number):
 
 class TestCrossAttention:
     def test_weights_are_those_of_the_transformer(self, panel, mug):
+        panel[3, :, 10:20] = np.nan
         display = CrossAttentionDisplay.from_estimator(mug, panel, series=3)
         tokens = mug.transform_granularities(panel)
-        assert_array_equal(display.token_spans, tokens["multi"].spans)
+        is_token, is_segment = (tokens[name].mask[3] for name in ("multi", "coarse"))
+        assert not is_token.all()
+        assert_array_equal(display.token_spans, tokens["multi"].spans[is_token])
         within = np.minimum(display.segment_spans, 30)
-        assert_array_equal(within, tokens["coarse"].spans)
+        assert_array_equal(within, tokens["coarse"].spans[is_segment])
         assert_allclose(display.weights.sum(axis=1), 1, rtol=1e-6)
         # Slow and obvious: each head's softmax of scaled products, averaged.
         attention = mug.network_.fusion.attention.float()
-        fused, coarse = (tokens[name].tokens[3] for name in ("fused", "coarse"))
+        fused = tokens["fused"].tokens[3][is_token]
+        coarse = tokens["coarse"].tokens[3][is_segment]
         query = fused @ attention.query.weight.detach().numpy().T
         query += attention.query.bias.detach().numpy()
         key = coarse @ attention.key_value.weight.detach().numpy()[:8].T
@@ -78,13 +82,13 @@ class TestCrossAttention:
 
     def test_gaps_stay_gaps(self, panel, mug):
         gappy = panel.copy()
-        gappy[0, 0, [3, 5, 6, 7]] = np.nan
+        gappy[0, 0, [1, 3, 5, 6, 7, 28]] = np.nan
         above, _ = plot_cross_attention(mug, gappy)
         line = above.get_lines()[0].get_ydata()
-        assert_array_equal(np.flatnonzero(np.isnan(line)), [3, 5, 6, 7])
-        # The fifth value stands alone between two gaps.
+        assert_array_equal(np.flatnonzero(np.isnan(line)), [1, 3, 5, 6, 7, 28])
+        # These stand alone, between two gaps or between a gap and an end.
         alone = above.get_lines()[1]
-        assert_array_equal(alone.get_xdata(), [4])
+        assert_array_equal(alone.get_xdata(), [0, 2, 4, 29])
 
     def test_no_weight_is_drawn_into_a_gap(self, panel, mug):
         panel[2, :, 10:20] = np.nan
@@ -97,6 +101,22 @@ class TestCrossAttention:
         assert in_gap.any()
         assert_array_equal(drawn, ~in_gap)
         assert (np.diff(edges)[drawn] == 1).all()
+
+    def test_rows_are_segments_shorter_ones_first(self, panel, mug):
+        display = CrossAttentionDisplay.from_estimator(mug, panel, series=2)
+        display.weights = display.weights[:, ::-1]
+        display.segment_spans = display.segment_spans[::-1]
+        below, spans = display.plot().ax_[1], display.segment_spans.tolist()
+        order = sorted(range(len(spans)), key=lambda s: (np.diff(spans[s]), spans[s]))
+        drawn = below.collections[0].get_array().reshape(len(spans), -1)
+        assert_array_equal(drawn, display.weights[:, order].T)
+        lines = [line.get_xydata().tolist() for line in below.get_lines()]
+        ends = {row: (first, last) for (first, row), (last, _) in lines}
+        for row, (start, stop) in enumerate(spans[segment] for segment in order):
+            assert ends[row] == (start, min(stop, 30) - 1)
+        for row, label in zip(below.get_yticks(), below.get_yticklabels(), strict=True):
+            start, stop = spans[order[round(row)]]
+            assert label.get_text() == str(stop - start)
 
     @pytest.mark.parametrize("layout", [None, "constrained"])
     def test_series_and_weights_have_one_time_axis(self, panel, mug, layout):
@@ -195,18 +215,31 @@ class TestShapelets:
         display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=6)
         lengths = [shapelet.length for shapelet in display.shapelets]
         assert lengths == [6, 12, 18, 6, 12, 18]
+        for number, shapelet in enumerate(display.shapelets):
+            rank, place = divmod(number, 3)
+            stored = mug.network_.shapelets[place]  # best first
+            best = stored.values[rank].numpy() * mug.scale_[:, None]
+            best += mug.location_[:, None]
+            known = stored.observed[rank].numpy()
+            assert_allclose(shapelet.values[known], best[known], rtol=1e-5)
 
     def test_a_shapelet_with_gaps(self, panel):
         gappy = panel.copy()
         gappy[:, 0, 1::2] = np.nan
         # A seed whose best shapelet does not run past the end of its series.
         mug = small_mug(random_state=1).fit(gappy)
-        (drawn,) = plot_shapelets(mug, gappy, n_shapelets=np.int64(1))
+        display = ShapeletsDisplay.from_estimator(mug, gappy, n_shapelets=np.int64(1))
+        (drawn,), (shapelet,) = display.ax_, display.shapelets
         thick = [line for line in drawn.get_lines() if line.get_linewidth() == 2.5]
         # No two values of channel 0 are neighbours: only points can show them.
         alone = [line for line in thick if line.get_marker() == "."]
-        assert len(alone[0].get_xdata()) == 3
+        known = np.isfinite(shapelet.values[0])
+        assert known.sum() == 3
+        assert_array_equal(alone[0].get_xdata(), shapelet.timepoints[known])
         assert len(alone[1].get_xdata()) == 0
+        # Where the shapelet has no value, a series without gaps has nothing to match.
+        display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=1)
+        assert_array_equal(display.shapelets[0].compared[0], known)
 
     def test_repeated_ones_are_left_out(self, panel):
         mug = small_mug(n_shapelets=30, segment_lengths=(1.0,)).fit(panel[:4])
@@ -219,9 +252,16 @@ class TestShapelets:
 
     def test_other_series_than_the_training_ones(self, panel, mug):
         given = axes(2)
-        drawn = plot_shapelets(mug, panel[3:5] + 0.2, n_shapelets=2, ax=given)
-        assert_array_equal(drawn, given)
-        assert all("on series" in ax.get_title() for ax in drawn)
+        display = ShapeletsDisplay.from_estimator(
+            mug, panel[::-1] + 0.2, n_shapelets=2, ax=given
+        )
+        assert_array_equal(display.ax_, given)
+        assert any(shapelet.row > 0 for shapelet in display.shapelets)
+        for shapelet, ax in zip(display.shapelets, given, strict=True):
+            assert ax.get_title() == (
+                f"{shapelet.length} timepoints, on series {shapelet.row}, "
+                f"distance {shapelet.distance:.3f}"
+            )
 
     def test_a_series_without_values_matches_nothing(self, panel, mug):
         panel[3] = np.nan
@@ -239,10 +279,18 @@ class TestShapelets:
 
 
 class TestNeighbors:
-    def test_values_have_one_scale(self, panel, mug):
-        drawn = plot_neighbors(mug, panel * [[[1.0], [20.0]]], panel[0])
+    def test_times_and_values_have_one_scale(self, panel, mug):
+        drawn = plot_neighbors(mug, panel * [[[1.0], [20.0]]], panel[0, :, :20])
+        assert len({ax.get_xlim() for ax in drawn}) == 1
         assert len({ax.get_ylim() for ax in drawn}) == 1
         assert {ax.get_ylabel() for ax in drawn} == {"value"}
+
+    @pytest.mark.parametrize("n_channels", [1, 2, 6, 7])
+    def test_a_legend_tells_channels_while_there_are_colours(self, panel, n_channels):
+        X = np.resize(np.swapaxes(panel, 0, 1), (n_channels, 12, 30)).swapaxes(0, 1)
+        mug = small_mug(max_epochs=0).fit(X)
+        legend = plot_neighbors(mug, X, X[0], n_neighbors=1)[0].get_legend()
+        assert (legend is not None) == (1 < n_channels <= 6)
 
     def test_nearest_first_by_the_embedding(self, panel, mug):
         display = NeighborsDisplay.from_estimator(mug, panel, panel[4], n_neighbors=5)
@@ -288,10 +336,16 @@ class TestNeighbors:
         assert display.rows[0] == 0
 
     def test_titles_name_row_class_and_distance(self, panel, mug):
-        y = np.repeat(["slow", "fast"], 6)
-        drawn = plot_neighbors(mug, panel, panel[4], n_neighbors=1, y=y)
-        titles = [ax.get_title() for ax in drawn]
-        assert titles == ["query", "series 4, class slow, distance 0"]
+        y = np.array([*"abcdefghijkl"])
+        display = NeighborsDisplay.from_estimator(
+            mug, panel, panel[4], n_neighbors=2, y=y
+        )
+        row, distance = display.rows[1], display.distances[1]
+        assert [ax.get_title() for ax in display.ax_] == [
+            "query",
+            "series 4, class e, distance 0",
+            f"series {row}, class {y[row]}, distance {distance:.3g}",
+        ]
 
     def test_every_form(self, panel, table, ragged):
         for X in (panel, table, ragged):

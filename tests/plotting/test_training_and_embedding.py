@@ -53,6 +53,9 @@ def test_embedding_is_the_principal_plane(ax, embedding):
     left, singular, _ = np.linalg.svd(embedding - embedding.mean(axis=0))
     expected = left[:, :2] * singular[:2]
     np.testing.assert_allclose(np.abs(points), np.abs(expected))
+    shares = singular**2 / np.sum(singular**2)
+    assert ax.get_xlabel() == f"principal component 1 ({shares[0]:.0%})"
+    assert ax.get_ylabel() == f"principal component 2 ({shares[1]:.0%})"
     assert ax.get_legend() is None
 
 
@@ -60,7 +63,13 @@ def test_embedding_groups_by_class(ax, embedding):
     y = np.arange(30) % 3
     plot_embedding(embedding, y, ax=ax)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0", "1", "2"]
-    assert [len(marks.get_offsets()) for marks in ax.collections] == [10, 10, 10]
+    together = Figure().subplots()
+    plot_embedding(embedding, ax=together)
+    looks = [tuple(mark.get_facecolor()[0]) for mark in ax.get_legend().legend_handles]
+    for label, (marks, look) in enumerate(zip(ax.collections, looks, strict=True)):
+        expected = drawn_points(together)[y == label]
+        np.testing.assert_array_equal(marks.get_offsets(), expected)
+        assert tuple(marks.get_facecolor()[0]) == look
 
 
 def test_names_of_classes_are_no_formulas(ax, embedding):
@@ -103,6 +112,7 @@ def test_loss_curve_has_one_line_a_term(ax):
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
     assert set(lines) == {"loss", "retrieval", "reconstruction"}
     np.testing.assert_array_equal(lines["loss"], [1.1, 0.8])
+    assert {tuple(line.get_xdata()) for line in ax.get_lines()} == {(1, 2)}
     np.testing.assert_array_equal(lines["reconstruction"], [np.nan, 0.3])
 
 
@@ -161,9 +171,12 @@ def test_real_numbers_are_a_colour_scale(ax, embedding):
 
 
 def test_more_numbers_than_marks_are_a_colour_scale(ax):
-    plot_embedding(np.eye(60), np.arange(60), ax=ax)
+    plot_embedding(np.eye(49), np.arange(49), ax=ax)
     (marks,) = ax.collections
-    np.testing.assert_array_equal(marks.get_array(), np.arange(60))
+    np.testing.assert_array_equal(marks.get_array(), np.arange(49))
+    with_marks = Figure().subplots()
+    plot_embedding(np.eye(48), np.arange(48), ax=with_marks)
+    assert len(with_marks.collections) == 48
 
 
 def test_more_classes_than_marks_are_refused_before_anything_is_drawn():
@@ -212,9 +225,9 @@ def test_a_legend_stays_in_a_figure_without_room_beside_the_axes(draw, is_tight)
     assert ax.get_legend().get_window_extent().x1 <= ax.figure.bbox.x1
 
 
-@pytest.mark.parametrize("n_series", [4, 5, 40])
-def test_tsne_is_repeatable(n_series):
-    embedding = np.random.default_rng(0).normal(size=(n_series, 5))
+@pytest.mark.parametrize("shape", [(4, 5), (5, 5), (40, 5), (40, 1)])
+def test_tsne_is_repeatable(shape):
+    embedding = np.random.default_rng(0).normal(size=shape)
     maps = []
     for _ in range(2):
         ax = Figure().subplots()
