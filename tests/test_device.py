@@ -34,6 +34,7 @@ def test_auto_takes_the_first_of_what_is_there(monkeypatch, there):
         ("std::bad_alloc", True),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling a function", True),
         ("Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)", True),
+        ("Native API returns: 38 (UR_RESULT_ERROR_OUT_OF_HOST_MEMORY)", True),
         ("shapes do not fit", False),
         ("mat1 and mat2 shapes cannot be multiplied", False),
     ],
@@ -71,6 +72,21 @@ def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backe
         assert setting.fp32_precision == lowered
     finally:
         setting.fp32_precision = before
+
+
+@pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
+def test_a_precision_that_was_inherited_is_inherited_afterwards(backend):
+    setting = getattr(torch.backends, backend).matmul
+    before = torch.backends.fp32_precision, setting.fp32_precision
+    try:
+        torch.backends.fp32_precision, setting.fp32_precision = "tf32", "none"
+        with repeatable_arithmetic():
+            assert setting.fp32_precision == "ieee"
+        assert setting.fp32_precision == "tf32"
+        torch.backends.fp32_precision = "ieee"
+        assert setting.fp32_precision == "ieee"
+    finally:
+        torch.backends.fp32_precision, setting.fp32_precision = before
 
 
 def test_a_network_moved_in_inference_mode_can_be_trained(panel):

@@ -195,6 +195,19 @@ def test_any_transformer(many):
     assert_allclose(sequential(embedding), expected, atol=1e-6)
 
 
+def test_logarithms_and_ratios_are_no_obstacle(many):
+    table = np.exp(many[:, 0] / 10)
+
+    def standardised(X):
+        log = np.log(X)
+        centred = log - log.mean(axis=1, keepdims=True)
+        return centred / log.std(axis=1, keepdims=True)
+
+    pipeline = make_pipeline(FunctionTransformer(standardised), PCA(3)).fit(table)
+    embedding = transform(pipeline, da.from_array(table, chunks=(10, 30)))
+    assert_allclose(sequential(embedding), pipeline.transform(table), atol=1e-5)
+
+
 def test_whole_numbers(table_mug):
     table = np.arange(120).reshape(4, 30) % 7
     embedding = transform(table_mug, da.from_array(table, chunks=(2, 30)))
