@@ -1,7 +1,7 @@
 """Every accepted input form, every refused one, and what missing values mean."""
 
 import warnings
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,26 @@ class TestForms:
         narrow = (10 * np.abs(panel)).astype(dtype)
         expected = small_mug().fit_transform(narrow.astype(np.float64))
         assert_close(small_mug().fit_transform(narrow), expected)
+        gaps = panel > 0.9
+        expected = small_mug().fit_transform(np.where(gaps, np.nan, narrow))
+        masked = np.ma.array(narrow, mask=gaps)
+        assert_close(small_mug().fit_transform(masked), expected)
+
+    def test_no_form_costs_digits(self, table):
+        # As prices or times in seconds have them; float32 would leave none.
+        X = 1.7e9 + table
+        expected = small_mug(max_epochs=0).fit_transform(X)
+        for form in (
+            list(X),
+            X.tolist(),
+            pd.DataFrame(X),
+            torch.from_numpy(X),
+            list(torch.from_numpy(X)),
+            X.astype(object),
+            pl.Series(X.tolist()),
+            np.ma.array(X, mask=np.zeros(X.shape, bool)),
+        ):
+            assert_close(small_mug(max_epochs=0).fit_transform(form), expected)
 
     def test_bfloat16_tensor(self, panel):
         narrow = torch.from_numpy(panel).bfloat16()
@@ -134,6 +154,12 @@ class TestForms:
             30,
             1,
             30,
+        )
+        mug.fit([series[:, :20] for series in panel])
+        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
+            2,
+            2,
+            20,
         )
 
     @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
@@ -342,7 +368,8 @@ class TestDegenerate:
         empty = np.full((5, *panel.shape[1:]), np.nan)
         mug, same = small_mug(max_epochs=3), small_mug(max_epochs=3)
         joined = np.concatenate((empty[:3], panel, empty[3:]))
-        with pytest.warns(UserWarning, match="5 of 17 series of X hold no observed"):
+        message = r"5 of 17 series of X hold no observed .*: 0, 1, 2, 15, 16\. They"
+        with pytest.warns(UserWarning, match=message):
             mug.fit(joined)
         assert mug.history_ == same.fit(panel).history_
         assert_close(mug.transform(panel), same.transform(panel))
@@ -396,6 +423,7 @@ class TestDegenerate:
             warnings.simplefilter("error")
             small_mug().fit(panel).transform(panel)
             small_mug().fit(panel[:, :1, :1])
+            small_mug().fit(np.tile(panel[:, :, :2], (1, 9, 1)))  # 18 channels
 
     @pytest.mark.parametrize("factor", [1e-200, 1e200])
     def test_extreme_magnitudes(self, panel, factor):
@@ -463,7 +491,7 @@ REFUSED = {
     "mixed channels": (
         [np.zeros((2, 4)), np.zeros((3, 4))],
         ValueError,
-        "series 1 of X has 3 channels, but series 0 has 2",
+        r"series 1 of X has 3 channels, but series 0 has 2; .* same channels\.$",
     ),
     "none among series": (
         [np.zeros(3), None],
@@ -527,6 +555,11 @@ REFUSED = {
         ValueError,
         "X holds dates or durations",
     ),
+    "table of pyarrow with a date and time": (
+        pa.table({"a": [1.0, 2.0], "when": [datetime(2026, 1, 1, 12)] * 2}),
+        ValueError,
+        "X holds dates or durations",
+    ),
     "objects with a date": (
         np.array([[np.datetime64("2026-01-01"), 1.0]] * 2, dtype=object),
         ValueError,
@@ -564,7 +597,7 @@ class TestRefused:
     def test_another_number_of_channels(self, panel, table):
         mug = small_mug().fit(panel)
         for X in (panel[:, :1], list(panel[:, :1]), table):
-            with pytest.raises(ValueError, match=r"1 channels.*fitted.*2 channels"):
+            with pytest.raises(ValueError, match=r"1 channels.*fitted.*2 channels\.$"):
                 mug.transform(X)
 
     def test_a_single_series_of_several_channels(self, panel):
@@ -574,8 +607,9 @@ class TestRefused:
         assert_close(mug.transform([panel[3]]), mug.transform(panel)[3:4])
 
     def test_a_table_of_another_width(self, table):
-        with pytest.raises(ValueError, match=r"X has 29 features.*a 3-D array"):
-            small_mug().fit(table).transform(table[:, :29])
+        for X in (table[:, :29], table[:, :29].tolist()):
+            with pytest.raises(ValueError, match=r"X has 29 features.*a 3-D array"):
+                small_mug().fit(table).transform(X)
         with pytest.raises(ValueError, match=r"X has 29 timepoints.*fitted.*30"):
             small_mug().fit(list(table)).transform(table[:, :29])
 

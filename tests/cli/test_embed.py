@@ -69,13 +69,14 @@ def write_ts(X, path):
 class TestInputs:
     def test_arrays(self, gappy, panel):
         np.save("a.npy", gappy)
-        np.savez("b.npz", X=gappy, other=panel)
+        np.savez("b.npz", other=panel, X=gappy)
         np.savez("c.npz", only=gappy)
         np.savez("d.npz", first=panel, second=gappy)
         np.save("e.npy", panel)
         expected = embedding_of(gappy)
         assert_array_equal(embed("a.npy"), expected)
         assert_array_equal(embed("b.npz"), expected)
+        assert_array_equal(embed("b.npz", "--array", "other"), embedding_of(panel))
         assert_array_equal(embed("c.npz"), expected)
         assert_array_equal(embed("d.npz", "--array", "second"), expected)
         assert_array_equal(embed("e.npy"), embedding_of(panel))
@@ -186,6 +187,10 @@ class TestInputs:
         X = np.random.default_rng(0).normal(size=(40, 30))
         pd.DataFrame(X).to_csv(tmp_path / "a.csv", header=False, index=False)
         assert_array_equal(read_series_file(tmp_path / "a.csv"), X)
+        pd.DataFrame(X).add_prefix("t").to_parquet(tmp_path / "a.parquet")
+        assert_array_equal(read_series_file(tmp_path / "a.parquet"), X)
+        pd.DataFrame({"series": list(X)}).to_parquet(tmp_path / "b.parquet")
+        assert_array_equal(read_series_file(tmp_path / "b.parquet"), X)
 
     def test_a_first_series_without_values(self, tmp_path):
         (tmp_path / "a.csv").write_text(",NA,\n3.5,0.5,1.5\n1.5,2.5,0.5")
