@@ -1,6 +1,7 @@
 """Callbacks: epochs as tasks, progress, early stop, checkpoints and resuming."""
 
 import pickle
+from copy import deepcopy
 from fractions import Fraction
 
 import numpy as np
@@ -135,8 +136,9 @@ class TestEpochs:
             n_refused = 0
 
             def look(self):
-                with pytest.raises(NotFittedError):
-                    mug.transform(panel)
+                for one in (mug, deepcopy(mug)):
+                    with pytest.raises(NotFittedError):
+                        one.transform(panel)
                 self.n_refused += 1
 
             def on_fit_task_begin(self, estimator, context):
@@ -169,6 +171,22 @@ class TestEpochs:
         with pytest.warns(UserWarning, match="does not suffice for 8 series"):
             mug.fit(panel)
         assert recorder.calls.count("begin epoch 0") == 2
+        assert [epoch["n_steps"] for epoch in mug.history_] == [3, 3, 3]
+
+    def test_repeated_where_memory_runs_out_later(self, panel, monkeypatch, capfd):
+        run = Trainer.run
+
+        def greedy(trainer, n_steps):
+            if trainer.step > 1 and trainer.plan.batch_size > 4:
+                raise MemoryError
+            return run(trainer, n_steps)
+
+        monkeypatch.setattr(Trainer, "run", greedy)
+        mug = small_mug(max_epochs=3, verbose=1)
+        with pytest.warns(UserWarning, match="does not suffice for 8 series"):
+            mug.fit(panel)
+        assert "9/9" in capfd.readouterr().err
+        assert [epoch["epoch"] for epoch in mug.history_] == [1, 2, 3]
         assert [epoch["n_steps"] for epoch in mug.history_] == [3, 3, 3]
 
     @pytest.mark.filterwarnings("error::UserWarning")
@@ -323,6 +341,14 @@ class TestCheckpoint:
         assert resumed.n_series_seen_ == 12
         assert_array_equal(resumed.transform(panel), whole.transform(panel))
 
+    def test_a_stream_goes_on_from_a_checkpoint(self, panel, tmp_path):
+        first, second = panel[:6], panel[6:]
+        mug = small_mug().set_callbacks(Checkpoint(tmp_path)).partial_fit(first)
+        (path,) = tmp_path.iterdir()
+        loaded = MUGTransformer.load(path).partial_fit(second)
+        expected = mug.partial_fit(second).transform(panel)
+        assert_array_equal(loaded.transform(panel), expected)
+
     @pytest.mark.usefixtures("memory_for_four")
     def test_resuming_where_batches_were_made_smaller(self, panel, tmp_path):
         mug = small_mug(max_epochs=4)
@@ -354,7 +380,7 @@ class TestCheckpoint:
         resumed = MUGTransformer.load(path).resume(panel)
         assert_array_equal(resumed.transform(panel), mug.fit(panel).transform(panel))
 
-    def test_a_resumed_fit_tells_how_many_epochs_are_left(self, panel, tmp_path):
+    def test_a_resumed_fit_tells_how_many_epochs_are_left(self, panel, tmp_path, capfd):
         class Counter(Interruption):
             n_left = None
 
@@ -364,8 +390,10 @@ class TestCheckpoint:
 
         counter = Counter(after=None)
         path = interrupted(small_mug(max_epochs=5), panel, tmp_path, after=2)
-        MUGTransformer.load(path).set_callbacks(counter).resume(panel)
+        mug = MUGTransformer.load(path).set_params(verbose=1)
+        mug.set_callbacks(counter).resume(panel)
         assert counter.n_left == 3
+        assert "5/5" in capfd.readouterr().err
 
     def test_each_fit_of_a_search_has_its_folder(self, panel, tmp_path):
         y = np.tile([0, 1], 6)
@@ -431,13 +459,18 @@ class TestCheckpoint:
         with pytest.raises(ValueError, match="the same in another order"):
             MUGTransformer.load(path).resume(panel[order])
 
-    def test_what_training_does_not_need_may_change(self, panel, tmp_path):
+    def test_what_training_does_not_need_may_change(self, panel, tmp_path, monkeypatch):
+        compiled = []
+        monkeypatch.setattr(
+            torch, "compile", lambda network: compiled.append(network) or network
+        )
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
         change = {"embedding_dim": 3, "readout": "cross", "verbose": 1}
-        change |= {"warm_start": True, "device": "cpu:0"}
-        mug = MUGTransformer.load(path).set_params(**change)
+        change |= {"warm_start": True, "device": "cpu:0", "compile": True}
+        mug = MUGTransformer.load(path).set_params(**change).resume(panel)
+        assert compiled == [mug.network_]
         expected = small_mug(max_epochs=4, **change).fit_transform(panel)
-        assert_array_equal(mug.resume(panel).transform(panel), expected)
+        assert_array_equal(mug.transform(panel), expected)
 
     def test_a_device_chooses_its_precision(self, panel, tmp_path):
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)

@@ -351,6 +351,7 @@ class TestTraining:
             "cluster_triplet_weight": np.float16(0.01),
         }
         wide = {name: float(value) for name, value in narrow.items()}
+        narrow["segment_lengths"], wide["segment_lengths"] = (np.float16(0.5),), (0.5,)
         embedding = small_mug(**narrow).fit_transform(panel)
         assert_array_equal(embedding, small_mug(**wide).fit_transform(panel))
 
@@ -394,12 +395,54 @@ class TestTraining:
             mug.network_.fine.embed.weight.fill_(1e38)
         with pytest.raises(ValueError, match="series 0 of X would not be finite"):
             mug.transform(panel)
+        # Batches begin with the longest series; the message counts those of X.
+        with pytest.raises(ValueError, match="series 1 of X would not be finite"):
+            mug.transform([panel[0, :, :20], panel[1]])
         with pytest.raises(ValueError, match="training series are not finite"):
             mug.set_params(max_epochs=0).fit(panel)
 
     def test_the_readout_is_fitted_on_so_many_series_at_most(self, panel, monkeypatch):
         monkeypatch.setattr("mug_sklearn._fitting.READOUT_SERIES", 5)
-        assert small_mug().fit_transform(panel).shape == (12, 4)
+        embedding = small_mug().fit_transform(panel)
+        assert embedding.shape == (12, 4)
+        # Drawn at random: the first ones are often all of one class.
+        assert np.abs(embedding[:5].mean(axis=0)).max() > 0.01
+
+    @pytest.mark.parametrize("name", ["DISCOVERY_SERIES", "CALIBRATION_SERIES"])
+    def test_shapelets_and_thresholds_have_samples_of_their_own(
+        self, panel, monkeypatch, name
+    ):
+        def shapelets_and_thresholds():
+            network = small_mug(max_epochs=0).fit(panel).network_
+            return network.shapelets[0].values, network.bank.scales[0].thresholds
+
+        whole = shapelets_and_thresholds()
+        monkeypatch.setattr(f"mug_sklearn._fitting.{name}", 3)
+        part = shapelets_and_thresholds()
+        same = [torch.equal(*pair) for pair in zip(whole, part, strict=True)]
+        assert same == [name != "DISCOVERY_SERIES", name != "CALIBRATION_SERIES"]
+
+    def test_a_sample_has_so_many_values_of_all_channels_at_most(
+        self, panel, monkeypatch
+    ):
+        with monkeypatch.context() as values:
+            values.setattr("mug_sklearn._fitting.SAMPLE_VALUES", 4 * panel[0].size)
+            mug = small_mug(max_epochs=0).fit(panel)
+        for name in ("DISCOVERY_SERIES", "CALIBRATION_SERIES"):
+            monkeypatch.setattr(f"mug_sklearn._fitting.{name}", 4)
+        expected = small_mug(max_epochs=0).fit(panel)
+        assert_array_equal(mug.transform(panel), expected.transform(panel))
+
+    def test_the_series_for_shapelets_are_drawn_each_once(self, panel, monkeypatch):
+        monkeypatch.setattr("mug_sklearn._fitting.DISCOVERY_SERIES", 8)
+        panel[:, 1] = np.arange(12)[:, None]  # tells where a shapelet is from
+        sources = []
+        for seed in range(2):
+            mug = small_mug(n_shapelets=99, max_epochs=0, random_state=seed).fit(panel)
+            (shapelets, *_) = mug.network_.shapelets
+            sources.append(set(shapelets.values[:, 1, 0].tolist()))
+        assert [len(levels) for levels in sources] == [8, 8]
+        assert sources[0] != sources[1]
 
     def test_the_network_keeps_no_gradients(self, panel):
         weights = small_mug().fit(panel).network_.parameters()
@@ -434,6 +477,14 @@ class TestTraining:
         mug.set_params(max_epochs=0)
         before = mug.transform(panel)
         assert_allclose(mug.fit(panel).transform(panel), before, atol=1e-5)
+
+    def test_warm_start_keeps_standardisation_and_length(self, panel):
+        mug = small_mug(warm_start=True).fit(panel)
+        location, scale = mug.location_, mug.scale_
+        mug.fit(3 * panel[:5, :, :20] + 1)
+        assert_array_equal(mug.location_, location)
+        assert_array_equal(mug.scale_, scale)
+        assert (mug.n_timepoints_in_, mug.n_series_seen_) == (30, 5)
 
     @pytest.mark.parametrize(
         ("change", "message"),

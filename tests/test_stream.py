@@ -48,6 +48,12 @@ def test_further_calls_go_on():
     assert_array_equal(mug.location_, location)
 
 
+def test_a_number_of_epochs_is_that_of_each_call():
+    first, second = stream(2)
+    mug = small_mug(max_epochs=3).partial_fit(first)
+    assert mug.partial_fit(second).n_iter_ == 6
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_a_stream_may_begin_with_a_single_series():
     (chunk,) = stream(1)
@@ -60,7 +66,8 @@ def test_a_pass_leaves_out_fewer_series_than_it_has_batches(n_series, batch_size
     mug = small_mug(max_epochs="auto", batch_size=batch_size)
     plan = training_plan(mug, n_series, 0, torch.device("cpu"), one_pass=True)
     assert plan.n_steps == plan.steps_per_epoch
-    assert plan.batch_size <= batch_size
+    # A single series would have nothing to be told from.
+    assert min(2, n_series, batch_size) <= plan.batch_size <= batch_size
     assert 0 <= n_series - plan.n_steps * plan.batch_size < max(plan.n_steps, 2)
 
 
@@ -191,6 +198,8 @@ def test_series_much_longer_than_those_of_fit_are_warned_of():
         warnings.simplefilter("error")
         coarse.transform(longer)
         small_mug(max_epochs=0).fit(longer).transform(longer)
+        settings = {"granularity": "fine", "max_epochs": 0, "patch_length": 1}
+        small_mug(**settings).fit(longer[..., :550]).transform(longer)
 
 
 def test_a_fit_can_be_followed_by_a_stream():
@@ -322,6 +331,11 @@ class TestReservoir:
             counts[[int(one[0, 0]) for one in reservoir.series]] += 1
         # Five standard deviations around 4000 * 3 / 12
         assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.75)
+
+    def test_it_holds_no_padding(self, ragged, padded):
+        grown = Reservoir.empty().extended(Panel(padded), np.random.default_rng(0))
+        for held, expected in zip(grown.series, ragged, strict=True):
+            assert_array_equal(held, expected)
 
     def test_one_long_series_does_not_empty_it(self):
         rng = np.random.default_rng(0)
