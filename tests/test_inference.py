@@ -20,26 +20,36 @@ LENGTHS = st.lists(st.integers(1, 3000), min_size=1, max_size=40)
 
 
 @pytest.fixture(scope="module")
-def inference() -> Inference:
+def inferences() -> dict[int, Inference]:
+    """By the length of the patches."""
     series = np.random.default_rng(0).standard_normal((4, 20))
-    return small_mug(max_epochs=0, patch_length=1).fit(series)._inference()
+    return {
+        length: small_mug(max_epochs=0, patch_length=length).fit(series)._inference()
+        for length in (1, 7)
+    }
+
+
+@pytest.fixture(scope="module")
+def inference(inferences) -> Inference:
+    return inferences[1]
 
 
 # Nothing is computed on the device.
 @pytest.mark.parametrize(("device", "least_alike"), [("cpu", 1.0), ("cuda", 0.5)])
+@pytest.mark.parametrize("patch_length", [1, 7])
 @given(lengths=LENGTHS)
 def test_batches_hold_each_series_once_beside_others_of_its_length(
-    inference, device, least_alike, lengths
+    inferences, device, least_alike, patch_length, lengths
 ):
     panel = Panel([np.ones((1, length)) for length in lengths])
-    inference = replace(inference, device=torch.device(device))
+    inference = replace(inferences[patch_length], device=torch.device(device))
     batches = list(_Batches(inference, panel, np.arange(len(lengths)), n_threads=1))
     assert_array_equal(np.sort(np.concatenate(batches)), np.arange(len(lengths)))
     for rows in batches:
-        in_batch = panel.lengths[rows]
-        assert in_batch.min() >= least_alike * in_batch.max()
+        n_patches = -(-panel.lengths[rows] // patch_length)
+        assert n_patches.min() >= least_alike * n_patches.max()
         most_values, _ = CPU_BATCH if device == "cpu" else ACCELERATOR_BATCH
-        assert len(rows) * in_batch.max() <= most_values
+        assert len(rows) * n_patches.max() * patch_length <= most_values
 
 
 def test_eight_channels_count_as_one(inference):

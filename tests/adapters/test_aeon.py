@@ -33,6 +33,13 @@ def test_a_pipeline_predicts_as_scikit_learn_does(panel, ragged):
         assert_array_equal(pipeline.predict(X), expected)
 
 
+def test_warnings_name_the_callers_line(panel):
+    same = np.repeat(panel[:1], 6, axis=0)
+    with pytest.warns(UserWarning, match="needs several series that") as caught:
+        CollectionTransformerAdapter(small_mug()).fit(same)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_the_plain_class_in_a_pipeline_of_one_channel(panel):
     X = panel[:, :1]
     expected = make_pipeline(small_mug(), SVC()).fit(X, Y).predict(X)

@@ -61,6 +61,15 @@ def test_unequal_lengths_and_gaps(ragged, form):
     assert_allclose(adapter.transform(X), expected, atol=1e-5)
 
 
+def test_warnings_name_the_callers_line(panel):
+    panel[4] = np.nan
+    adapter = PanelTransformerAdapter(small_mug())
+    for call in (adapter.fit, adapter.transform):
+        with pytest.warns(UserWarning, match="hold no observed") as caught:
+            call(panel)
+        assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_features_are_joined_by_instance(panel):
     shuffled = convert_to(panel, "nested_univ").iloc[[3, 0, 11, *range(4, 11), 1, 2]]
     mug = PanelTransformerAdapter(small_mug())
