@@ -153,6 +153,13 @@ def test_shapelets_are_chosen_anew_and_thresholds_kept():
     assert torch.equal(mug.network_.bank.scales[0].thresholds, thresholds)
 
 
+def test_shapelets_are_from_the_whole_stream(panel):
+    panel[:, 1] = np.arange(12)[:, None]  # tells where a shapelet is from
+    mug = small_mug(n_shapelets=300, max_epochs=0)
+    mug.partial_fit(panel[:6]).partial_fit(panel[6:])
+    assert len(mug.network_.shapelets[0].values[:, 1, 0].unique()) == 12
+
+
 def test_a_call_that_fails_in_training_changes_nothing():
     first, second = stream(2)
     mug = small_mug().partial_fit(first)
