@@ -123,7 +123,7 @@ def _all_or_nothing(method: _Method) -> _Method:
     return cast(_Method, wrapped)
 
 
-def _fitting(method: _Method) -> _Method:
+def _fit_all_or_nothing(method: _Method) -> _Method:
     """Let a method fit as scikit-learn's do, all or nothing.
 
     Its types stay: scikit-learn's own decorator has none, so that whatever it decorates
@@ -438,7 +438,7 @@ class MUGTransformer(
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fitting
+    @_fit_all_or_nothing
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Pretrain the network on a panel of series, without labels.
 
@@ -465,7 +465,7 @@ class MUGTransformer(
         self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
 
-    @_fitting
+    @_fit_all_or_nothing
     def resume(self, X: ArrayLike, y: Any = None) -> Self:
         """Resume an interrupted `fit` or `partial_fit` from a checkpoint. Ours.
 
@@ -524,7 +524,7 @@ class MUGTransformer(
         self._resume(X, y)
         return self
 
-    @_fitting
+    @_fit_all_or_nothing
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Continue training on further series, from a stream or many files. Ours.
 
