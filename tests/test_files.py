@@ -51,10 +51,10 @@ def test_what_cannot_be_written_is_named_and_leaves_the_file_as_it_was(tmp_path,
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OSError, match="model' is not written: "):
+        with pytest.raises(OSError, match=r"model' is not written: .*File too large"):
             mug.save(path)
         with (
-            pytest.raises(OSError, match="model' is not written: ") as caught,
+            pytest.raises(OSError, match="model' is not written: File") as caught,
             replaced_file(path) as temporary,
         ):
             temporary.write_bytes(bytes(2000))

@@ -108,7 +108,10 @@ def test_of_too_many_series_it_sees_a_stratified_draw(monkeypatch):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_classifier_learns(name):
     X, y = make_classification(80, 6, class_sep=3.0, random_state=0)
-    assert CLASSIFIERS[name]().fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.8
+    model = CLASSIFIERS[name]().fit(X[:60], y[:60])
+    assert model.score(X[60:], y[60:]) > 0.8
+    with pytest.raises(ValueError, match=r"X has 5 features, but .* is expecting 6"):
+        model.predict(X[60:, :5])
 
 
 @pytest.mark.parametrize("name", ["logistic", "ridge"])

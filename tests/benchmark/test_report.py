@@ -74,6 +74,8 @@ def published(tmp_path):
         "A,DTW,0.6,archive\n"
         "B,DTW,0.5,paper\n"
         "Z,DTW,0.4,paper\n"
+        "Y,DTW,0.4,paper\n"
+        "W,DTW,0.4,paper\n"
     )
     return path
 
@@ -344,17 +346,20 @@ def test_report_with_published(write, published):
     report = write_report(write(RUNS), published)
     part = section(report, "### mug and published accuracies: ucr")
     # Of A, B and C, DTW lacks C; mug .85, .7 against .8, .7 and .5, .5.
-    assert "Of the file's 4 data sets 3 were run." in part
+    assert "Of the file's 6 data sets 3 were run." in part
     assert "2 of 3 data sets" in part
     assert "Left out: C (no DTW (published))." in part
     assert "| mug | 0.775 | 1.25 |" in part
     assert "| TS2Vec (published) | 0.750 | 1.75 |" in part
     assert "| TS2Vec (published) | 3 | 1 / 1 / 1 | +0.000 |" in part
     assert "| ROCKET (published) | 1 | 0.950 | 0.850 | 0 / 0 / 1 | -0.100 |" in part
+    assert "| data set | mug | TS2Vec (published) | DTW (published) |" in part
+    assert "| A | **0.850** | 0.800 | 0.500 |" in part
+    assert "| C | 0.550 | **0.600** | – |" in part
     assert "mean on ucr (3)" in report
     sources = section(report, "## Sources of the published accuracies", "\x00")
     assert "DTW on A (0.500, 0.600)" in sources
-    assert "not run: Z." in sources
+    assert "not run: W, Y, Z." in sources
     assert "without published accuracies: D." in sources
 
 

@@ -377,6 +377,7 @@ class TestRefused:
         split = frame.sample(frac=1, random_state=0)
         split.add_prefix("t").to_csv("split.csv")
         split.to_csv("rows.csv", header=False)
+        split[:3].to_csv("three_rows.csv", header=False)
         frame.add_prefix("t").to_csv("labelled.csv", index_label="id")
         (tmp_path / "one_line.csv").write_text("a;b;c\n")
         days = np.arange(4).astype("datetime64[s]").reshape(2, 2)
@@ -420,6 +421,7 @@ class TestRefused:
             ("embed index.csv out.npz", "its first column has no name, as"),
             ("embed split.csv out.npz", "its first column has no name, as"),
             ("embed rows.csv out.npz", "and so on, numbers the series, as"),
+            ("embed three_rows.csv out.npz", "and so on, numbers the series, as"),
             ("embed labelled.csv out.npz", "its first column, 0, 1 and so on, numbers"),
             ("embed one_line.csv out.npz", "it holds only a line without numbers"),
             ("embed dates.parquet out.npz", "its column holds dates or durations"),
