@@ -337,6 +337,10 @@ class TestMissing:
 
 
 class TestDegenerate:
+    @pytest.mark.filterwarnings("ignore:The embedding is const")
+    def test_a_list_of_one_series(self, ragged):
+        assert small_mug(max_epochs=0).fit(ragged[:1]).n_features_in_ == 2
+
     @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 40), (6, 1, 1), (3, 2, 2)])
     def test_tiny_panels(self, shape):
         X = np.random.default_rng(0).normal(size=shape)
