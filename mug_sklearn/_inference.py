@@ -263,10 +263,10 @@ class _Batches:
         return values.to(inference.device), observed.to(inference.device)
 
     def shrink(self, too_many: int) -> None:
-        """Make smaller batches, since memory ran out with this many series."""
+        """Make smaller batches: memory ran out with this many series, at least two."""
         with self.lock:
             self.too_many = self.too_many or too_many
-            self.affordable = min(self.affordable, max(1, too_many // 2))
+            self.affordable = min(self.affordable, too_many // 2)
 
 
 def warn_of_memory(batch_size: int, device: torch.device) -> None:

@@ -120,11 +120,12 @@ def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     """
     present = observed_patches(observed, scale.pooling)  # (n, points)
     n_present = _slide(present.float(), scale).sum(dim=-1)
-    # Segments that exist only because this batch is padded must not count.
+    # Segments that exist only because this batch is padded must not count. To a series
+    # shorter than half a segment this leaves none, and its first one counts.
     point = torch.arange(1, present.shape[1] + 1, device=present.device)
     n_points = (present * point).amax(dim=1, keepdim=True)
     start = scale.stride * torch.arange(n_present.shape[1], device=present.device)
-    n_present = n_present * (start <= (n_points - scale.half).clamp(min=0))
+    n_present = n_present * (start <= n_points - scale.half)
     best = n_present.amax(dim=1, keepdim=True)
     counts = (n_present >= best.clamp(max=scale.half)) & (best > 0)
     return require_one_token(counts)

@@ -59,7 +59,7 @@ class BlockScaling:
         standardised.sub_(self.location).mul_(1 / self.scale)
         length = torch.linalg.vector_norm(standardised, dim=1, keepdim=True)
         square = length.square() + self.typical_square
-        return standardised.mul_(self.weight * square.clamp(min=1e-300).rsqrt())
+        return standardised.mul_(self.weight * square.rsqrt())
 
     def to(self, device: torch.device) -> "BlockScaling":
         """A copy on a device that supports double precision."""

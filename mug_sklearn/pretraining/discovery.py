@@ -76,7 +76,7 @@ def shapelet_utility(candidates: np.ndarray, cluster_sizes: np.ndarray) -> np.nd
     Li et al., AAAI 2021, equation 7.
     """
     diversity = cdist(candidates, candidates).sum(axis=1)
-    size_share = cluster_sizes / max(cluster_sizes.sum(), 1)
+    size_share = cluster_sizes / cluster_sizes.sum()
     diversity_share = diversity / max(diversity.sum(), np.finfo(np.float64).tiny)
     return UTILITY_BALANCE * size_share + (1 - UTILITY_BALANCE) * diversity_share
 
