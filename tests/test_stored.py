@@ -54,6 +54,11 @@ def test_changes_to_a_private_memory_map_stay(array, tmp_path):
     assert_array_equal(embedding, small_mug().fit_transform(array))
 
 
+def test_a_stream_of_stores_gives_what_their_arrays_give(array):
+    stored, plain = (small_mug().partial_fit(X) for X in (Store(array), array))
+    assert_array_equal(stored.transform(array), plain.transform(array))
+
+
 def test_a_stream_of_stores_of_which_none_enters_the_sample(array):
     mug = small_mug().partial_fit(array)
     mug._reservoir = Reservoir(mug._reservoir.series[:2], 30, np.zeros(2), 1e-9)

@@ -99,9 +99,10 @@ def test_in_a_sparse_series_the_fullest_segments_count():
 
 @pytest.mark.parametrize("padding", [1, 7, 40])
 @pytest.mark.parametrize("share", [0.7, 0.1])
-@pytest.mark.parametrize("stride", [2, 5])
-def test_padding_adds_no_segment_that_counts(padding, share, stride):
-    values, observed = gappy(share=share)
+# Of four timepoints there are two points, less than half of a segment.
+@pytest.mark.parametrize(("length", "stride"), [(23, 2), (23, 5), (4, 1)])
+def test_padding_adds_no_segment_that_counts(padding, share, length, stride):
+    values, observed = gappy(length=length, share=share)
     scale = SegmentScale(length=9, pooling=2, width=5, stride=stride)
     short = cut_segments(values, observed, scale)
     longer = (torch.nn.functional.pad(x, (0, padding)) for x in (values, observed))
@@ -270,6 +271,15 @@ def test_a_series_without_a_shapelets_channel_is_as_far_as_the_means():
     for unlike in actual[:2]:
         torch.testing.assert_close(unlike, torch.stack(expected))
     assert not torch.isclose(actual[2], torch.stack(expected)).any()
+
+
+def test_a_shapelet_without_values_tells_no_series_apart():
+    # Discovery finds no other where no segment reaches a value of the training series.
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
+    transform.observed[1] = False
+    distances = transform(*gappy())
+    assert (distances[:, 0] > 0).all()
+    assert (distances[:, 1] == 0).all()
 
 
 def test_a_shapelet_is_at_no_distance_from_its_own_series():

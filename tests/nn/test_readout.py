@@ -37,9 +37,10 @@ def scaled(blocks):
     return joined - joined.mean(axis=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("level", [0.0, 1e4])
-def test_without_rotation_blocks_are_scaled_and_weighted(level):
-    blocks = {name: block + level for name, block in make_blocks().items()}
+def test_without_rotation_blocks_are_scaled_and_weighted(level, dtype):
+    blocks = {name: block.to(dtype) + level for name, block in make_blocks().items()}
     embedding = fit_readout(blocks, None)(blocks).numpy()
     expected = scaled(blocks)
     expected /= np.sqrt(expected.var(axis=0).mean())
