@@ -19,6 +19,9 @@ def test_what_is_not_loaded():
         import mug_sklearn.__main__
         assert not loaded("sktime", "matplotlib", "numba"), "the program"
 
+        import mug_sklearn.benchmark
+        assert not loaded("sktime", "matplotlib", "numba"), "the benchmark"
+
         import mug_sklearn.distributed
         assert not loaded("dask", "distributed"), "the package for clusters"
 

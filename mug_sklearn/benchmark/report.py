@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from .report_figures import draw_pictures
 from .report_published import published_lines, published_table, source_lines
 from .report_reading import PathLikes, as_paths, listed, load_published, load_results
 from .report_tables import (
@@ -220,6 +219,9 @@ def _classifier_section(
                 for name, figures in published.items()
             }
         lines.append("### Pictures")
+        # Matplotlib takes long to load, and no process that runs methods needs it.
+        from .report_figures import draw_pictures
+
         lines += draw_pictures(tables, summary, classifier, reference, folder)
     return lines
 
