@@ -136,7 +136,7 @@ def test_an_integer_store(tmp_path):
 def test_a_store_is_never_read_whole(monkeypatch):
     monkeypatch.setattr("mug_sklearn._panel.CHUNK_VALUES", 200)
     store = Store(np.random.default_rng(0).standard_normal((600, 20)))
-    small_mug().fit(store).transform(store)
+    small_mug(batch_size=64).fit(store).transform(store)
     # No more than a batch of inference.
     assert store.most_rows <= 256
 

@@ -26,6 +26,12 @@ def stream(n_chunks, n_series=10, n_timepoints=30):
     return list(rng.standard_normal(shape).cumsum(axis=3))
 
 
+@pytest.fixture
+def short_auto(monkeypatch):
+    """`max_epochs="auto"` means ten steps for a fit."""
+    monkeypatch.setattr("mug_sklearn._settings.AUTO_STEPS", 10)
+
+
 def test_the_first_call_is_a_fit():
     (chunk,) = stream(1)
     streamed, fitted = small_mug().partial_fit(chunk), small_mug().fit(chunk)
@@ -33,6 +39,7 @@ def test_the_first_call_is_a_fit():
     assert streamed.history_ == fitted.history_
 
 
+@pytest.mark.usefixtures("short_auto")
 def test_further_calls_go_on():
     first, second, third = stream(3)
     mug = small_mug(max_epochs="auto").partial_fit(first)
@@ -90,6 +97,7 @@ def test_a_stream_is_repeatable():
     assert_array_equal(*embeddings)
 
 
+@pytest.mark.usefixtures("short_auto")
 def test_the_optimiser_goes_on():
     first, second = stream(2)
     mug = small_mug(max_epochs="auto").partial_fit(first)
@@ -329,13 +337,14 @@ class TestReservoir:
     def test_all_are_equally_likely(self, most):
         rng = np.random.default_rng(0)
         counts = np.zeros(12)
-        for _ in range(4000):
-            reservoir = Reservoir.empty()
-            for chunk in np.split(np.arange(12.0), 4):
-                series = np.repeat(chunk[:, None, None], 2, axis=2)
-                with room_for(*most):
-                    reservoir = reservoir.extended(Panel(series), rng)
-            counts[[int(one[0, 0]) for one in reservoir.series]] += 1
+        chunks = np.split(np.arange(12.0)[:, None, None].repeat(2, axis=2), 4)
+        panels = [Panel(chunk) for chunk in chunks]
+        with room_for(*most):
+            for _ in range(4000):
+                reservoir = Reservoir.empty()
+                for panel in panels:
+                    reservoir = reservoir.extended(panel, rng)
+                counts[[int(one[0, 0]) for one in reservoir.series]] += 1
         # Five standard deviations around 4000 * 3 / 12
         assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.75)
 

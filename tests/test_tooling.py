@@ -41,12 +41,12 @@ def mug():
 
 def search_over_the_classifier(encoder, memory=None):
     pipeline = Pipeline([("mug", encoder), ("svc", SVC())], memory=memory)
-    return GridSearchCV(pipeline, {"svc__C": [0.1, 1, 10, 100]}, cv=3)
+    return GridSearchCV(pipeline, {"svc__C": [0.1, 10]}, cv=3)
 
 
 def test_without_a_cache_the_encoder_is_fitted_for_each_candidate(panel, mug):
     search_over_the_classifier(mug).fit(panel, Y)
-    assert CountedMUG.n_fits == 4 * 3 + 1
+    assert CountedMUG.n_fits == 2 * 3 + 1
 
 
 @pytest.mark.parametrize("form", ["array", "list"])
