@@ -244,9 +244,12 @@ def test_modes_of_the_caller_change_nothing(panel, granularity, mode, n_threads)
 
 def test_training_in_half_precision_learns_inside_autocast(panel):
     mug = small_mug(precision="bfloat16", max_epochs=3)
-    expected = mug.fit(panel).loss_curve_
+    losses = mug.fit(panel).loss_curve_
     with torch.autocast("cpu", torch.bfloat16):
-        assert mug.fit(panel).loss_curve_ == expected
+        assert mug.fit(panel).loss_curve_ == losses
+    # Not so near where autocast casts the weights once for all steps.
+    expected = small_mug(max_epochs=3).fit(panel).loss_curve_
+    assert losses == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(

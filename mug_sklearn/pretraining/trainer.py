@@ -261,7 +261,8 @@ class Trainer:
             for part in (views.values, views.observed, views.hidden)
         )
         predicted = None
-        # No cache: inside a caller's autocast, copies of weights would outlive a step.
+        # No cache: inside another autocast, be it a caller's or the one that turns that
+        # off, copies of weights would outlive a step.
         with torch.autocast(
             self.device.type,
             torch.bfloat16,
