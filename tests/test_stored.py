@@ -152,3 +152,8 @@ def test_a_store_must_fit_the_fitted_panel(array, tmp_path):
     other = array[..., :20] if array.ndim == 2 else array[:, :1]
     with pytest.raises(ValueError, match=r"features|timepoints|channels"):
         mug.transform(as_memory_map(other, tmp_path))
+
+
+def test_an_empty_store_is_refused():
+    with pytest.raises(ValueError, match="0 sample"):
+        small_mug().fit(Store(np.zeros((0, 20))))

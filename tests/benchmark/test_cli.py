@@ -54,7 +54,7 @@ def test_it_runs_and_reports(folder, output, capsys):
 
 
 def test_resamples_jobs_published_figures_and_pictures_arrive(folder, output, tmp_path):
-    arguments = ["--datasets", "A", "--methods", "raw", "mug-untrained", "--seeds", "1"]
+    arguments = ["--methods", "raw", "mug-untrained", "--seeds", "1"]
     arguments += ["--classifiers", "svc", "--resamples", "1", "--jobs", "2"]
     assert run(folder, output, *arguments) == 0
     assert set(load_results(output)["resample"]) == {"0", "1"}

@@ -318,14 +318,13 @@ def test_a_method_that_ends_its_process_stops_nothing_else(
 ):
     output = tmp_path / "r.csv"
     methods = {"ending": Method(method, is_random=False), "raw": ALL_METHODS["raw"]}
-    # One data set, as each process that ends is followed by a slow start.
-    assert run({"A": datasets["A"]}, output, methods, n_jobs=2) == 1
-    results = load_results(output).set_index("method")
-    assert len(results) == 2
-    assert results.loc["ending", "error"].startswith(message)
-    assert results.loc["raw", "error"] == ""
-    assert not np.isnan(results.loc["raw", "peak_memory_mb"])
-    assert np.isnan(results.loc["ending", "peak_memory_mb"]) == (method is dying)
+    assert run(datasets, output, methods, n_jobs=2) == 2
+    results = load_results(output).set_index(["method", "dataset"])
+    assert len(results) == 4
+    assert results.loc["ending", "error"].str.startswith(message).all()
+    assert (results.loc["raw", "error"] == "").all()
+    assert results.loc["raw", "peak_memory_mb"].notna().all()
+    assert results.loc["ending", "peak_memory_mb"].isna().all() == (method is dying)
 
 
 @pytest.mark.parametrize("message", ["v" * 200_000, "no file \udcff"])

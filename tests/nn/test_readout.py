@@ -47,7 +47,9 @@ def test_without_rotation_blocks_are_scaled_and_weighted(level, dtype):
     np.testing.assert_allclose(embedding, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("n", "width"), [(12, 11), (40, 36), (200, 5)])
+@pytest.mark.parametrize(
+    ("n", "width"), [(12, 5), (12, 11), (40, 5), (40, 36), (200, 5)]
+)
 def test_distances_are_those_of_pca_with_mild_whitening(n, width):
     blocks = make_blocks(n)
     embedding = fit_readout(blocks, width)(blocks).numpy()
