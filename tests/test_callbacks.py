@@ -70,10 +70,14 @@ class Interruption:
 @pytest.fixture
 def memory_for_four(monkeypatch):
     """Training has memory for batches of four series at most."""
+    leave_memory_for_four(monkeypatch)
+
+
+def leave_memory_for_four(monkeypatch, after_step=-1):
     run = Trainer.run
 
     def greedy(trainer, n_steps):
-        if trainer.plan.batch_size > 4:
+        if trainer.step > after_step and trainer.plan.batch_size > 4:
             raise MemoryError
         return run(trainer, n_steps)
 
@@ -174,14 +178,7 @@ class TestEpochs:
         assert [epoch["n_steps"] for epoch in mug.history_] == [3, 3, 3]
 
     def test_repeated_where_memory_runs_out_later(self, panel, monkeypatch, capfd):
-        run = Trainer.run
-
-        def greedy(trainer, n_steps):
-            if trainer.step > 1 and trainer.plan.batch_size > 4:
-                raise MemoryError
-            return run(trainer, n_steps)
-
-        monkeypatch.setattr(Trainer, "run", greedy)
+        leave_memory_for_four(monkeypatch, after_step=1)
         mug = small_mug(max_epochs=3, verbose=1)
         with pytest.warns(UserWarning, match="does not suffice for 8 series"):
             mug.fit(panel)

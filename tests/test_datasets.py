@@ -33,6 +33,13 @@ def write_ts(path, series, labels, header="@classLabel true a b"):
     path.write_text("\n".join(lines))
 
 
+def write_pair(folder, name, series=(((1, 1, 1), (1, 1, 1)),)):
+    """Both parts of a data set, which hold the same one series of class a."""
+    folder.mkdir(exist_ok=True)
+    for part in ("TRAIN", "TEST"):
+        write_ts(folder / f"{name}_{part}.ts", series, ["a"])
+
+
 @pytest.mark.parametrize("name", bundled_names())
 def test_every_bundled_set_loads(name):
     data = load_dataset(name)
@@ -191,18 +198,13 @@ def test_ts_pair_by_folder_and_by_file(tmp_path):
 
 def test_the_folder_one_is_in_has_its_own_name(tmp_path, monkeypatch):
     folder = tmp_path / "Here"
-    folder.mkdir()
-    for part in ("TRAIN", "TEST"):
-        write_ts(folder / f"Here_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    write_pair(folder, "Here")
     monkeypatch.chdir(folder)
     assert load_dataset(".").name == "Here"
 
 
 def test_a_bundled_name_wins_over_a_folder_unless_it_is_a_path(tmp_path, monkeypatch):
-    folder = tmp_path / "GunPoint"
-    folder.mkdir()
-    for part in ("TRAIN", "TEST"):
-        write_ts(folder / f"GunPoint_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    write_pair(tmp_path / "GunPoint", "GunPoint")
     monkeypatch.chdir(tmp_path)
     assert load_dataset("GunPoint").X_train.shape == (50, 1, 150)
     assert load_dataset(Path("GunPoint")).X_train.shape == (1, 2, 3)
@@ -216,8 +218,7 @@ def test_ts_pair_of_other_channels(tmp_path):
 
 
 def test_missing_values_in_ts_are_nan(tmp_path):
-    for part in ("TRAIN", "TEST"):
-        write_ts(tmp_path / f"Gap_{part}.ts", [[[0.1, "?", 3]]], ["a"])
+    write_pair(tmp_path, "Gap", [[[0.1, "?", 3]]])
     X = load_dataset(tmp_path / "Gap_TRAIN.ts").X_train
     np.testing.assert_array_equal(X, [[[0.1, np.nan, 3]]])
 
@@ -240,8 +241,7 @@ def test_ts_pair_lacking_a_part(tmp_path):
 
 
 def test_malformed_ts(tmp_path):
-    for part in ("TRAIN", "TEST"):
-        write_ts(tmp_path / f"Bad_{part}.ts", [[["one", "two"]]], ["a"])
+    write_pair(tmp_path, "Bad", [[["one", "two"]]])
     with pytest.raises(ValueError, match=r"cannot read .*Bad_TRAIN\.ts as a \.ts file"):
         load_dataset(tmp_path / "Bad_TRAIN.ts")
 
@@ -255,12 +255,10 @@ def test_file_of_another_kind(tmp_path):
 
 def test_data_sets_of_a_folder_are_found(tmp_path, arrays):
     (tmp_path / "ucr").mkdir()
-    (tmp_path / "Pair").mkdir()
     np.savez(tmp_path / "ucr" / "Mine.npz", **arrays)
     (tmp_path / "notes.txt").touch()
-    for folder, name in ((tmp_path / "Pair", "Pair"), (tmp_path, "Flat")):
-        for part in ("TRAIN", "TEST"):
-            write_ts(folder / f"{name}_{part}.ts", np.ones((1, 2, 3)), ["a"])
+    write_pair(tmp_path / "Pair", "Pair")
+    write_pair(tmp_path, "Flat")
     found = find_datasets(tmp_path)
     assert list(found) == ["Flat", "Mine", "Pair"]
     assert [load_dataset(path).name for path in found.values()] == list(found)
