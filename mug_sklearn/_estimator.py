@@ -129,8 +129,8 @@ def _fit_all_or_nothing(method: _Method) -> _Method:
     Its types stay: scikit-learn's own decorator has none, so that whatever it decorates
     would accept and return anything.
     """
-    in_context = _fit_context(prefer_skip_nested_validation=True)(method)
-    return cast(_Method, _all_or_nothing(in_context))
+    in_context: _Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return _all_or_nothing(in_context)
 
 
 class MUGTransformer(
