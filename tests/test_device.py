@@ -16,6 +16,11 @@ from mug_sklearn.nn.network import MUGNetwork
 
 from .conftest import small_mug, torch_threads
 
+tells_backends_apart = pytest.mark.skipif(
+    not hasattr(torch.backends, "fp32_precision"),
+    reason="torch has one precision for all backends before 2.9",
+)
+
 
 @pytest.mark.parametrize("there", [["cuda", "xpu", "mps"], ["xpu", "mps"], ["mps"], []])
 def test_auto_takes_the_first_of_what_is_there(monkeypatch, there):
@@ -58,6 +63,7 @@ def test_a_cpu_needs_no_other_device(panel, monkeypatch):
     small_mug(device="cpu").fit(panel).to("cpu")
 
 
+@tells_backends_apart
 @pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
 def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backend):
     expected = small_mug().fit_transform(panel)
@@ -74,6 +80,7 @@ def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backe
         setting.fp32_precision = before
 
 
+@tells_backends_apart
 @pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
 def test_a_precision_that_was_inherited_is_inherited_afterwards(backend):
     setting = getattr(torch.backends, backend).matmul

@@ -26,11 +26,13 @@ def test_what_is_not_loaded():
         assert not loaded("dask", "distributed"), "the package for clusters"
 
         import numpy as np
+        import torch
         X = np.random.default_rng(0).normal(size=(8, 30))
         mug_sklearn.MUGTransformer(max_epochs=1).fit(X).transform(X)
         # torch's compiler takes longer to load than such a fit.
-        compiler = loaded("torch._dynamo", "sympy", "triton")
-        assert not compiler | loaded("sktime", "matplotlib"), "a fit"
+        assert not loaded("torch._dynamo", "triton", "sktime", "matplotlib"), "a fit"
+        # Before 2.12, torch needs this to make a network that has no values yet.
+        assert torch.__version__ < (2, 12) or not loaded("sympy"), "a fit"
     """
     outcome = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
