@@ -3,10 +3,9 @@
 import os
 import secrets
 import stat
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from lzma import LZMAError
 from pathlib import Path
 from typing import Any, Literal
@@ -84,18 +83,21 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise ValueError(
             f"{os.fspath(path)!r} is not a regular file, so it cannot be replaced."
         )
-    temporary = target.with_name(_PREFIX + secrets.token_hex(8))
+    temporary = _temporary_beside(target)
     try:
         temporary.touch(exist_ok=False)
         # Those of the replaced file, or the usual ones; the writer may set others.
         permissions = (target if target.exists() else temporary).stat().st_mode
-        temporary.chmod(0o600)  # while its content comes
+        _set_permissions(temporary, 0o600)  # while its content comes
         yield temporary
-        temporary.chmod(stat.S_IMODE(permissions))
+        _set_permissions(temporary, stat.S_IMODE(permissions))
         os.replace(temporary, target)
     except BaseException as error:
-        # An interrupt may come before it exists, or after it was moved.
-        temporary.unlink(missing_ok=True)
+        # An interrupt may come before it exists, or after it was moved. Windows deletes
+        # no file that is read-only, as the replaced one may be, or open elsewhere.
+        _set_permissions(temporary, 0o600)
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             message = f"{os.fspath(path)!r} is not written: {error.strerror or error}"
             if error.errno is None:
@@ -137,8 +139,21 @@ def check_replaceable(
                 f"{name} is {other}, {str(path)!r}; it would be overwritten."
             )
     try:
-        tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PREFIX).close()
+        # Not by tempfile: on Windows some versions of Python try for ever.
+        temporary = _temporary_beside(target)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
     except OSError as error:
         raise ValueError(
             f"{name} cannot be written, {str(path)!r}: {error.strerror}."
         ) from error
+
+
+def _temporary_beside(target: Path) -> Path:
+    return target.with_name(_PREFIX + secrets.token_hex(8))
+
+
+def _set_permissions(path: Path, mode: int) -> None:
+    """Set them where there are any: on a FAT or network drive, it may be refused."""
+    with suppress(OSError):
+        path.chmod(mode)

@@ -3,10 +3,11 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from mug_sklearn._files import replaced_file
+from mug_sklearn._files import check_replaceable, replaced_file
 
 from .conftest import small_mug
 
@@ -84,3 +85,56 @@ def test_nobody_else_reads_a_file_while_it_is_written(tmp_path):
             assert temporary.stat().st_mode & 0o777 == 0o600
             temporary.write_text("after")
         assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_drive_without_permissions_is_written_to(tmp_path, monkeypatch):
+    def refused(path, mode):  # as Linux does on a FAT drive
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    path = tmp_path / "model"
+    for content in ("new", "replaced"):
+        with replaced_file(path) as temporary:
+            temporary.write_text(content)
+        assert path.read_text() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444])
+def test_a_file_that_windows_does_not_replace_stays(tmp_path, monkeypatch, mode):
+    unlink = Path.unlink
+
+    def denied(source, target):  # the target is read-only, or open elsewhere
+        raise PermissionError(errno.EACCES, "Access is denied", source, None, target)
+
+    def unlink_as_on_windows(path, missing_ok=False):
+        if not path.stat().st_mode & 0o200:
+            raise PermissionError(errno.EACCES, "Access is denied", str(path))
+        unlink(path, missing_ok)
+
+    path = tmp_path / "model"
+    path.write_text("before")
+    path.chmod(mode)
+    monkeypatch.setattr(os, "replace", lambda *paths: denied(*map(str, paths)))
+    monkeypatch.setattr(Path, "unlink", unlink_as_on_windows)
+    with (
+        pytest.raises(PermissionError, match="model' is not written: Access is denied"),
+        replaced_file(path) as temporary,
+    ):
+        temporary.write_text("after")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "before"
+
+
+def test_a_folder_that_is_not_written_to_is_told_at_once(tmp_path, monkeypatch):
+    def refused(path, *arguments, **settings):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    # As on Windows, where tempfile, if asked, takes any refusal for a name in use.
+    windows = {"name": "nt", "open": refused, "access": lambda *_: True}
+    windows |= {"O_TEMPORARY": 0}
+    monkeypatch.setattr("tempfile._os", SimpleNamespace(**vars(os) | windows))
+    monkeypatch.setattr("tempfile.TMP_MAX", 10)  # which has ten digits there
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(ValueError, match=r"--save cannot be written, .*Permission"):
+        check_replaceable(tmp_path / "model", "--save", {})
