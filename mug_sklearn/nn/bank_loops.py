@@ -7,6 +7,8 @@ read it back.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +44,12 @@ def compiled(function: Function) -> Function:
     try:
         # numba's own choice, beside the source, would outlast an uninstall.
         numba.config.CACHE_DIR = before or str(Path.home() / _CACHE)
-        return numba.njit(cache=True, **options)(function)
+        loop = numba.njit(cache=True, **options)(function)
+        with suppress(AttributeError):  # of what NUMBA_DISABLE_JIT leaves as it is
+            # A disk that is full by then only costs the time to compile again; on
+            # Windows, numba itself takes some errors so.
+            loop._cache._guard_against_spurious_io_errors = partial(suppress, OSError)
+        return loop
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
     finally:

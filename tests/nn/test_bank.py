@@ -1,5 +1,6 @@
 """The bank of random shapelets against loops over windows."""
 
+import errno
 import itertools
 import math
 
@@ -201,6 +202,22 @@ def test_loops_compile_where_nothing_may_be_written(monkeypatch):
         return 2 * number
 
     assert double(4) == 8
+
+
+def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
+
+    @compiled
+    def double(number):
+        return 2 * number
+
+    assert double(4) == 8
+    assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_compiling_leaves_numbas_folder_as_it_was(monkeypatch):
