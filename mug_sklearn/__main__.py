@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from .cli import demo, embed
 
@@ -61,4 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name or sign that is not in the encoding of a pipe must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -1,8 +1,10 @@
 """Files in, files out: every form, exit codes, and nothing half written."""
 
+import runpy
 import subprocess
 import sys
 import warnings
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -528,3 +530,20 @@ def test_help_lists_the_commands(capsys):
     text = capsys.readouterr().out
     for command in ("fit", "embed", "demo", "benchmark"):
         assert f"\n    {command}" in text
+
+
+def test_a_name_that_the_output_cannot_show_fails_no_command(table, monkeypatch):
+    small_mug(max_epochs=0).fit(table).save("модель")
+    np.save("a.npy", table)
+    # As on Windows, where a pipe has the encoding of the region.
+    output = TextIOWrapper(BytesIO(), encoding="cp1252")
+    arguments = ["embed", "a.npy", "вектор.npz", "--model", "модель"]
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "argv", ["mug_sklearn", *arguments])
+    monkeypatch.delitem(sys.modules, "mug_sklearn.__main__")
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("mug_sklearn", run_name="__main__")
+    assert stopped.value.code == 0
+    output.seek(0)
+    assert "embedded 12 series in 8 features" in output.read()
+    assert Path("вектор.npz").is_file()
