@@ -92,7 +92,7 @@ def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
     datasets : dict of str to Path
         Name of each data set and the path that `load_dataset` takes, sorted by name. If
         NAME is there, the archives' copies of it without gaps or of equal lengths,
-        NAME_nmv and NAME_eq, are left out.
+        NAME_nmv and NAME_eq, are left out, as are files whose names begin with a point.
 
     Raises
     ------
@@ -116,6 +116,8 @@ def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
         for path in Path(folder).rglob("*_TRAIN.ts")
     )
     for name, path in sorted((*npz, *ts)):
+        if name.startswith("."):
+            continue  # macOS puts a ._NAME beside each NAME on other systems' drives
         if name in found:
             raise ValueError(f"two data sets {name!r}: {found[name]} and {path}")
         found[name] = path

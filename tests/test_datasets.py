@@ -256,7 +256,8 @@ def test_file_of_another_kind(tmp_path):
 def test_data_sets_of_a_folder_are_found(tmp_path, arrays):
     (tmp_path / "ucr").mkdir()
     np.savez(tmp_path / "ucr" / "Mine.npz", **arrays)
-    (tmp_path / "notes.txt").touch()
+    for name in ("notes.txt", "._Flat_TRAIN.ts", "._Mine.npz"):
+        (tmp_path / name).touch()
     write_pair(tmp_path / "Pair", "Pair")
     write_pair(tmp_path, "Flat")
     found = find_datasets(tmp_path)
