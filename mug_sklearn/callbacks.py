@@ -5,6 +5,7 @@ of training is a task of `fit`, and a callback whose ``on_fit_task_end`` returns
 makes it the last one.
 """
 
+import re
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -113,6 +114,8 @@ class Checkpoint:
         """The folder of one fit, named after its place in the tree of tasks."""
         place = []
         while fit.parent is not None:
-            place.append(f"{fit.source_task_name or fit.task_name}-{fit.task_id}")
+            task = f"{fit.source_task_name or fit.task_name}-{fit.task_id}"
+            # It holds a step's name, which Windows may not take as a folder's.
+            place.append(re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", task))
             fit = fit.parent
         return self.dirpath.joinpath(*reversed(place))

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
@@ -408,6 +408,12 @@ class TestCheckpoint:
             np.array_equal(MUGTransformer.load(path).transform(panel), refitted)
             for path in paths
         )
+
+    def test_its_folders_have_names_that_every_system_takes(self, panel, tmp_path):
+        mug = small_mug(max_epochs=1).set_callbacks(Checkpoint(tmp_path))
+        Pipeline([("MUG: 1/2", mug), ("svc", SVC())]).fit(panel, np.arange(12) % 2)
+        (path,) = tmp_path.rglob("*.safetensors")
+        assert path.parent == tmp_path / "fit-transform-MUG_ 1_2-0"
 
     def test_an_estimator_with_one_can_be_saved_and_pickled(self, panel, tmp_path):
         mug = small_mug().set_callbacks(Checkpoint(tmp_path / "folder")).fit(panel)
