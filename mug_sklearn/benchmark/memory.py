@@ -25,8 +25,9 @@ def peak_memory_mb() -> float:
         NaN if the system does not tell.
     """
     if _STATUS.is_file():
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        # Bytes: the name of the process may be cut off within a character.
+        for line in _STATUS.read_bytes().splitlines():
+            if line.startswith(b"VmHWM:"):
                 return int(line.split()[1]) / 1024
     try:
         import resource  # not on Windows

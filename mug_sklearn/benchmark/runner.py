@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from .._warnings import warn_user
-from ..datasets import Dataset, Series, load_dataset
+from ..datasets import Dataset, Series, bundled_names, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
@@ -138,13 +138,17 @@ def run_benchmark(
     check_settings(seeds, classifiers, resamples, n_jobs)
     path = Path(output)
     sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
+    bundled = bundled_names()
+    # Workers that joblib keeps from an earlier call are in the folder of that time.
+    sources = {
+        name: str(where if where in bundled else Path(where).absolute())
+        for name, where in datasets.items()
+    }
     done = _prepare_file(path)
     asked = [
         unit
         for name in sorted(datasets, key=lambda name: -sizes[name])
-        for unit in _units(
-            name, str(datasets[name]), table, seeds, resamples, classifiers
-        )
+        for unit in _units(name, sources[name], table, seeds, resamples, classifiers)
     ]
     _warn_of_other_versions(path, asked, done)
     units = [left for unit in asked if (left := unit.without(done)).classifiers]

@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn.benchmark import METHODS as ALL_METHODS
-from mug_sklearn.benchmark import Method, load_results, run_benchmark, runner
+from mug_sklearn.benchmark import Method, load_results, memory, run_benchmark, runner
 from mug_sklearn.benchmark.protocol import CLASSIFIERS
 from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
 from mug_sklearn.benchmark.resampling import resample_split
@@ -395,6 +395,24 @@ def test_the_peak_of_memory_is_that_of_the_fit(datasets, tmp_path):
     run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
     peak = load_results(tmp_path / "r.csv").set_index("method")["peak_memory_mb"]
     assert 200 < peak["hungry"] - peak["small"] < 800
+
+
+def test_a_process_whose_name_ends_within_a_character_has_a_peak(tmp_path, monkeypatch):
+    (tmp_path / "status").write_bytes(b"Name:\tpr\xc3\nVmHWM:\t  2048 kB\n")
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    assert memory.peak_memory_mb() == 2
+
+
+def test_sources_are_those_of_the_folder_at_the_call(datasets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def moving(seed):  # a worker of joblib may be in another folder from the first
+        os.chdir(tmp_path / "elsewhere")
+        return small(seed)
+
+    sources = {"A": os.path.relpath(datasets["A"])}
+    assert run(sources, tmp_path / "r.csv", {"moving": Method(moving)}) == 0
 
 
 def test_lines_are_written_under_the_lock(datasets, tmp_path, monkeypatch):
