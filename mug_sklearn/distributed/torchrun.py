@@ -145,7 +145,7 @@ def _check_same_series(X: Any) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mug_sklearn.distributed",
-        description=__doc__.splitlines()[0],
+        description="Pretraining by several processes, started by torchrun.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
