@@ -1,5 +1,6 @@
 """Files in, files out: every form, exit codes, and nothing half written."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -348,7 +349,8 @@ class TestRefused:
         (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
         (tmp_path / "word.csv").write_text("1,x\n3,4\n")
         (tmp_path / "empty.csv").write_text("")
-        (tmp_path / "nul.csv").write_text("1,2\n3,\x004\n")
+        # Not nul.csv, which is a device on Windows.
+        (tmp_path / "with_nul.csv").write_text("1,2\n3,\x004\n")
         (tmp_path / "blank.csv").write_text("  \n")
         (tmp_path / "truth.csv").write_text("True,False\nFalse,True\n")
         np.save("infinite.npy", np.where(table == table[3, 3], np.inf, table))
@@ -384,7 +386,8 @@ class TestRefused:
         (tmp_path / "one_line.csv").write_text("a;b;c\n")
         days = np.arange(4).astype("datetime64[s]").reshape(2, 2)
         pd.DataFrame({"when": list(days)}).to_parquet("dates.parquet")
-        (tmp_path / "loop.npz").symlink_to("loop.npz")
+        if os.name == "posix":
+            (tmp_path / "loop.npz").symlink_to("loop.npz")
         pd.DataFrame(table[:4, :2]).to_csv("default.csv")
         frame.round().astype(int).to_csv("whole.csv", header=False)
         frame.rename(columns=lambda number: number + 1).to_csv("from1.csv", index=False)
@@ -416,7 +419,7 @@ class TestRefused:
             ("embed foreign.npz out.npz", "its member 'X' is no array"),
             ("embed archive.npy out.npz", "it is an archive of arrays"),
             ("embed long.csv out.npz", "cannot read 'long.csv'"),
-            ("embed nul.csv out.npz", "line 2 holds a NUL character"),
+            ("embed with_nul.csv out.npz", "line 2 holds a NUL character"),
             ("embed counted.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed columns.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed from1.csv out.npz", "its first line counts 1, …, 30, as"),
