@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import wraps
-from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -50,6 +49,7 @@ from .device import (
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
+    installed_versions,
     network_from_arrays,
     read_state,
     readout_from_arrays,
@@ -768,9 +768,10 @@ class MUGTransformer(
         estimator = cls.__new__(cls)
         missing = sorted({*cls._get_param_names(), *FITTED_STATE} - set(state))
         if missing:
+            this = installed_versions("mug_sklearn").get("mug_sklearn", "this one")
             raise ValueError(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
-                f"version of mug_sklearn than {version('mug_sklearn')}."
+                f"version of mug_sklearn than {this}."
             )
         with requiring_complete(path):
             estimator.__setstate__(state)

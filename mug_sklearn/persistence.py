@@ -7,9 +7,9 @@ machine without the device that it was trained on, and equal fits have equal sta
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +110,22 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
-    versions = {name: version(name) for name in ("mug_sklearn", "torch", "numpy")}
+    versions = installed_versions("mug_sklearn", "torch", "numpy")
     header = json.dumps({"format": FORMAT, "versions": versions, "state": content})
     with replaced_file(path) as temporary:
         try:
             safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
         except SafetensorError as error:  # such as on a full disk
             raise OSError(str(error)) from error
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Versions of packages, without those whose metadata a frozen program lacks."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def require_form_in_file(state: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import struct
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pandas as pd
@@ -111,6 +112,16 @@ def test_the_file_is_safetensors_with_versions(panel, path):
         assert "network_.fine.embed.weight" in file.keys()  # noqa: SIM118
     assert header["format"] == 1
     assert set(header["versions"]) == {"mug_sklearn", "torch", "numpy"}
+
+
+def test_no_metadata_of_an_installation_is_needed(panel, path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.Distribution.from_name", missing)
+    small_mug(max_epochs=0).fit(panel).save(path)
+    with pytest.raises(ValueError, match="of mug_sklearn than this one"):
+        Gained.load(path)
 
 
 def test_unfitted(path):

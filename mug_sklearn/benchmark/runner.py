@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +24,7 @@ from tqdm.auto import tqdm
 
 from .._warnings import warn_user
 from ..datasets import Dataset, Series, bundled_names, load_dataset
+from ..persistence import installed_versions
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
@@ -447,13 +447,8 @@ def _lock(path: Path) -> FileLock:
 
 
 def _versions() -> str:
-    found = []
-    for package in _PACKAGES:
-        try:
-            found.append(f"{package}={version(package)}")
-        except PackageNotFoundError:
-            continue
-    return ";".join(found)
+    found = installed_versions(*_PACKAGES)
+    return ";".join(f"{package}={number}" for package, number in found.items())
 
 
 def _machine() -> str:
