@@ -3,6 +3,7 @@
 import os
 import secrets
 import stat
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -143,6 +144,8 @@ def check_replaceable(
         temporary = _temporary_beside(target)
         temporary.touch(exist_ok=False)
         temporary.unlink()
+        if sys.platform == "win32" and target.exists():
+            target.open("r+b").close()  # what is read-only is not replaced there
     except OSError as error:
         raise ValueError(
             f"{name} cannot be written, {str(path)!r}: {error.strerror}."

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -124,6 +125,20 @@ def test_a_file_that_windows_does_not_replace_stays(tmp_path, monkeypatch, mode)
         temporary.write_text("after")
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "before"
+
+
+def test_a_read_only_file_is_refused_on_windows_alone(tmp_path, monkeypatch):
+    def read_only(path, mode):  # the superuser may open it all the same
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = tmp_path / "model"
+    path.touch()
+    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(sys, "platform", "linux")
+    check_replaceable(path, "--save", {})
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ValueError, match=r"--save cannot be written, .*Permission"):
+        check_replaceable(path, "--save", {})
 
 
 def test_a_folder_that_is_not_written_to_is_told_at_once(tmp_path, monkeypatch):
