@@ -4,6 +4,7 @@ import hashlib
 import math
 import mmap
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -70,7 +71,8 @@ class StoredSeries:
         mapped = getattr(self.store, "_mmap", None)
         can_forget = hasattr(mmap, "MADV_DONTNEED")
         if can_forget and isinstance(mapped, mmap.mmap) and self.store.mode != "c":
-            mapped.madvise(mmap.MADV_DONTNEED)
+            with suppress(OSError):  # where they are locked in memory
+                mapped.madvise(mmap.MADV_DONTNEED)
         return rows.reshape(len(rows), *self.shape[1:])
 
     def take(self, indices: np.ndarray) -> np.ndarray:

@@ -1,5 +1,9 @@
 """Panels that are read from a store batch by batch."""
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -40,6 +44,17 @@ def as_memory_map(array, folder):
 def test_a_memory_map_gives_what_its_array_gives(array, dtype, tmp_path):
     array = array.astype(dtype)
     mapped = as_memory_map(array, tmp_path)
+    assert_array_equal(
+        small_mug().fit_transform(mapped), small_mug().fit_transform(array)
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks memory as Linux does")
+def test_a_memory_map_may_be_locked_in_memory(array, tmp_path):
+    mapped = as_memory_map(array, tmp_path)
+    start = mapped.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
+    if ctypes.CDLL(None).mlock(ctypes.c_void_p(start), ctypes.c_size_t(mapped.nbytes)):
+        pytest.skip("no memory may be locked here")
     assert_array_equal(
         small_mug().fit_transform(mapped), small_mug().fit_transform(array)
     )
