@@ -1,5 +1,6 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import wraps
@@ -879,7 +880,8 @@ class MUGTransformer(
                 total=course.plan.n_steps,
                 desc=type(self).__name__,
                 unit="step",
-                disable=not self.verbose,
+                # Programs without a console have no stderr.
+                disable=not self.verbose or sys.stderr is None,
             ) as progress,
         ):
             trainer = course.pretrain(tasks.begin_epoch, end_epoch, progress)

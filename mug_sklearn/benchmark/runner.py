@@ -153,7 +153,8 @@ def run_benchmark(
     _warn_of_other_versions(path, asked, done)
     units = [left for unit in asked if (left := unit.without(done)).classifiers]
     failures = []
-    with tqdm(total=len(units), unit="fit", disable=not verbose) as progress:
+    is_silent = not verbose or sys.stderr is None  # as without a console
+    with tqdm(total=len(units), unit="fit", disable=is_silent) as progress:
         for rows in _run_units(units, table, n_jobs):
             _append(path, rows)
             failures += [row for row in rows if row["error"]][:1]

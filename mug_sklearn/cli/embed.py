@@ -1,6 +1,7 @@
 """``python -m mug_sklearn fit`` and ``embed``: from files to models and embeddings."""
 
 import argparse
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -158,9 +159,8 @@ def _embedded(
     mug: MUGTransformer, X: Any, args: argparse.Namespace
 ) -> Iterator[np.ndarray]:
     """Embeddings of chunks of the series, in order."""
-    with tqdm(
-        total=len(X), desc="embed", unit="series", disable=args.quiet
-    ) as progress:
+    is_silent = args.quiet or sys.stderr is None  # as without a console
+    with tqdm(total=len(X), desc="embed", unit="series", disable=is_silent) as progress:
         for start in range(0, len(X), CHUNK_SERIES):
             chunk = X[start : start + CHUNK_SERIES]
             with _naming(args.input), warnings.catch_warnings():

@@ -403,6 +403,12 @@ def test_a_process_whose_name_ends_within_a_character_has_a_peak(tmp_path, monke
     assert memory.peak_memory_mb() == 2
 
 
+def test_a_program_without_a_console_shows_no_progress(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    sources = {"A": datasets["A"]}
+    assert run(sources, tmp_path / "r.csv", seeds=1, verbose=True) == 0
+
+
 def test_sources_are_those_of_the_folder_at_the_call(datasets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()

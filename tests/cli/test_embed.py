@@ -258,6 +258,12 @@ class TestOutputs:
         assert main(["embed", "a.npy", "out.npz", *QUICK]) == 0
         assert capfd.readouterr() == ("", "")
 
+    def test_a_program_without_a_console_prints_nothing(self, table, monkeypatch):
+        np.save("a.npy", table)
+        for stream in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, stream, None)
+        assert main(["embed", "a.npy", "out.npz", "--max-epochs", "0"]) == 0
+
 
 def contents_of(folder):
     return {
