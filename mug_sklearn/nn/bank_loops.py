@@ -6,11 +6,11 @@ stay in the innermost cache, whereas tensor operations write every step to memor
 read it back.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -30,6 +30,16 @@ _CACHE = Path(".cache", "mug_sklearn", f"{PATTERN_LENGTH}-{GROUP_SIZE}-{FLAT}")
 Function = TypeVar("Function", bound=Callable)
 
 
+@contextmanager
+def _despite_faults(cache: Any) -> Iterator[None]:
+    """Go on, and compile, if the cache is damaged, as by a crash, or the disk full."""
+    try:
+        yield
+    except Exception:
+        with suppress(OSError):
+            cache.flush()  # so that what is damaged is written anew
+
+
 def compiled(function: Function) -> Function:
     """Compile at first use, and cache the result on disk if there is a place for it.
 
@@ -46,9 +56,9 @@ def compiled(function: Function) -> Function:
         numba.config.CACHE_DIR = before or str(Path.home() / _CACHE)
         loop = numba.njit(cache=True, **options)(function)
         with suppress(AttributeError):  # of what NUMBA_DISABLE_JIT leaves as it is
-            # A disk that is full by then only costs the time to compile again; on
-            # Windows, numba itself takes some errors so.
-            loop._cache._guard_against_spurious_io_errors = partial(suppress, OSError)
+            cache = loop._cache
+            # On Windows, numba itself takes some errors so.
+            cache._guard_against_spurious_io_errors = partial(_despite_faults, cache)
         return loop
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)

@@ -220,6 +220,22 @@ def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_pa
     assert list(tmp_path.rglob("*.nbi"))
 
 
+def test_a_damaged_cache_is_written_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def double(number):
+        return 2 * number
+
+    assert compiled(double)(4) == 8
+    for kind in ("nbi", "nbc"):  # the index, and what it names
+        (path,) = tmp_path.rglob(f"*.{kind}")
+        path.write_bytes(b"")  # as a crash of the system may leave it
+        for n_hits in (0, 1):
+            loop = compiled(double)
+            assert loop(4) == 8
+            assert loop.stats.cache_hits.total() == n_hits
+
+
 def test_compiling_leaves_numbas_folder_as_it_was(monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     compiled(lambda number: number)
