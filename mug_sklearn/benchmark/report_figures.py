@@ -91,8 +91,13 @@ def draw_pictures(
         ),
     )
     lines = []
+    taken: set[str] = set()
     for stem, (title, draw) in drawings.items():
-        name = re.sub(r"[^\w.-]", "_", stem) + ".png"
+        name = re.sub(r"[^\w.-]", "_", stem)
+        while name.casefold() in taken:  # one file, where case makes no difference
+            name += "_"
+        taken.add(name.casefold())
+        name += ".png"
         try:
             draw(folder / name)
         except ImportError:

@@ -1,5 +1,6 @@
 """Gaps that must be told, pages by hand, and pictures that leave pyplot alone."""
 
+import re
 import sys
 
 import matplotlib as mpl
@@ -18,6 +19,7 @@ from mug_sklearn.benchmark.report import (
 )
 from mug_sklearn.benchmark.report_figures import (
     draw_critical_difference,
+    draw_pictures,
     draw_scatter_grid,
     draw_time_accuracy,
 )
@@ -413,6 +415,18 @@ def test_report_writes_its_pictures(write, published, tmp_path, monkeypatch):
         assert f"({stem}.png)" in report
     assert "Average ranks: left out, as aeon is not installed." in report
     assert "found 2 methods" in section(report, "## Classifier: logistic", "\n## ")
+
+
+def test_pictures_do_not_overwrite_each_other(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aeon.visualisation", None)
+    table = pd.DataFrame({"mug": [0.9, 0.8], "ed": [0.7, 0.6]})
+    tables = dict.fromkeys(("", "ucr", "UCR", "u c r", "u_c_r"), table)
+    summary = pd.DataFrame({"accuracy": table.mean(), "fit": [1.0, 2.0]})
+    lines = draw_pictures(tables, summary, "svm", "mug", tmp_path)
+    linked = set(re.findall(r"\((scatter_.*)\)", "\n".join(lines)))
+    # On some systems, names that differ in case are of one file.
+    assert len({name.lower() for name in linked}) == len(tables)
+    assert linked < {path.name for path in tmp_path.iterdir()}
 
 
 def test_nothing_is_written_without_output(write, tmp_path):
