@@ -1,6 +1,5 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import wraps
@@ -23,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callback_support import CallbackSupportMixin, FitTasks, without_callbacks
-from ._fitting import Course, ProgressBar
+from ._fitting import Course
 from ._inference import Inference, TokenRepresentation
 from ._input_forms import (
     read_panel,
@@ -32,6 +31,7 @@ from ._input_forms import (
     warn_of_unobserved,
 )
 from ._panel import Panel
+from ._progress import ProgressBar
 from ._reservoir import Reservoir
 from ._settings import (
     changed_parameters,
@@ -880,8 +880,7 @@ class MUGTransformer(
                 total=course.plan.n_steps,
                 desc=type(self).__name__,
                 unit="step",
-                # Programs without a console have no stderr.
-                disable=not self.verbose or sys.stderr is None,
+                shown=bool(self.verbose),
             ) as progress,
         ):
             trainer = course.pretrain(tasks.begin_epoch, end_epoch, progress)

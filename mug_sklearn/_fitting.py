@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ._inference import Inference, warn_of_memory
 from ._panel import Panel
+from ._progress import ProgressBar
 from ._warnings import warn_user
 from .device import double_precision_device, is_out_of_memory
 from .nn.network import MUGConfig, MUGNetwork, build_network, initialise
@@ -32,15 +32,6 @@ READOUT_SERIES = 2048
 DISCOVERY_SERIES = 256
 CALIBRATION_SERIES = 32
 SAMPLE_VALUES = 2**20
-
-
-class ProgressBar(tqdm):
-    """tqdm's bar, without the thread that even a hidden one would leave behind.
-
-    That thread revives a bar which has waited long; here every step updates it.
-    """
-
-    monitor_interval = 0
 
 
 @dataclass(frozen=True)

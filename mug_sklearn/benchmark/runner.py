@@ -20,8 +20,8 @@ from filelock import FileLock
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
+from .._progress import ProgressBar
 from .._warnings import warn_user
 from ..datasets import Dataset, Series, bundled_names, load_dataset
 from ..persistence import installed_versions
@@ -153,8 +153,7 @@ def run_benchmark(
     _warn_of_other_versions(path, asked, done)
     units = [left for unit in asked if (left := unit.without(done)).classifiers]
     failures = []
-    is_silent = not verbose or sys.stderr is None  # as without a console
-    with tqdm(total=len(units), unit="fit", disable=is_silent) as progress:
+    with ProgressBar(total=len(units), unit="fit", shown=bool(verbose)) as progress:
         for rows in _run_units(units, table, n_jobs):
             _append(path, rows)
             failures += [row for row in rows if row["error"]][:1]

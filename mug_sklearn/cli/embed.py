@@ -1,7 +1,6 @@
 """``python -m mug_sklearn fit`` and ``embed``: from files to models and embeddings."""
 
 import argparse
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from .. import MUGTransformer
 from .._files import check_replaceable, replaced_file
 from .._input_forms import read_panel, warn_of_unobserved
+from .._progress import ProgressBar
 from .._series_files import (
     SERIES_FORMATS,
     check_series_path,
@@ -159,8 +158,9 @@ def _embedded(
     mug: MUGTransformer, X: Any, args: argparse.Namespace
 ) -> Iterator[np.ndarray]:
     """Embeddings of chunks of the series, in order."""
-    is_silent = args.quiet or sys.stderr is None  # as without a console
-    with tqdm(total=len(X), desc="embed", unit="series", disable=is_silent) as progress:
+    with ProgressBar(
+        total=len(X), desc="embed", unit="series", shown=not args.quiet
+    ) as progress:
         for start in range(0, len(X), CHUNK_SERIES):
             chunk = X[start : start + CHUNK_SERIES]
             with _naming(args.input), warnings.catch_warnings():
