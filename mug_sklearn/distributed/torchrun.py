@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
             mug.set_params(device=asked).save(options.save)
     except (OSError, ValueError, ImportError) as error:
         # Each process says it: the first to end takes the others down, perhaps unheard.
-        place = f" in process {rank}" if rank else ""
+        place = f" in process {rank}" if _is_launched() else ""
         print(f"error{place}: {error}", file=sys.stderr, flush=True)
         return 2
     finally:

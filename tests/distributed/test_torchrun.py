@@ -288,6 +288,16 @@ def test_an_error_in_one_process_ends_all_with_its_message(
     assert not saved.exists()
 
 
+def test_the_first_process_says_its_number_in_an_error_too(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a run")
+    monkeypatch.setenv("RANK", "0")
+    missing, model = str(tmp_path / "missing.npy"), str(tmp_path / "model")
+    assert main(["fit", missing, "--save", model]) == 2
+    assert capsys.readouterr().err.startswith("error in process 0: ")
+
+
 def test_more_processes_than_series_in_a_batch_is_an_error():
     processes = Processes()
     processes.size = 3
