@@ -17,7 +17,7 @@ from mug_sklearn.datasets import load_dataset
 METHODS = [
     "MUG + SVC",
     "fine only (TST) + SVC",
-    "coarse only (ShapeNet) + SVC",
+    "coarse only, with random shapelets + SVC",
     "raw values + SVC",
 ]
 

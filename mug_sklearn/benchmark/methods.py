@@ -124,7 +124,9 @@ METHODS: dict[str, Method] = {
     "mug": Method(_mug, "MUGTransformer as it comes"),
     # its granularities
     "mug-fine": _ablation("its fine encoder alone, TST", granularity="fine"),
-    "mug-coarse": _ablation("its coarse encoder alone", granularity="coarse"),
+    "mug-coarse": _ablation(
+        "its coarse encoder with the random shapelets", granularity="coarse"
+    ),
     "shapenet": _ablation(
         "its coarse encoder without the random shapelets",
         granularity="coarse",

@@ -20,7 +20,7 @@ from .arguments import at_least, random_seed
 _GRANULARITIES = {
     "MUG + SVC": "multi",
     "fine only (TST) + SVC": "fine",
-    "coarse only (ShapeNet) + SVC": "coarse",
+    "coarse only, with random shapelets + SVC": "coarse",
 }
 
 
