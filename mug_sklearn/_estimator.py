@@ -206,7 +206,7 @@ class MUGTransformer(
         square root of their number to at most 1,000; in later calls of `partial_fit` it
         is one pass.
     batch_size : int or "auto", default="auto"
-        Series in a training batch; "auto" is 8, or all series if fewer. Later calls of
+        Series in a training batch, or all series if fewer; "auto" is 8. Later calls of
         `partial_fit` may take a few less, in batches of equal size.
     learning_rate : float, default=2e-3
         Peak learning rate, after a linear warm-up and before a cosine decay.
