@@ -155,11 +155,11 @@ class MUGTransformer(
         shapelets: only segments and shapelets exist, trained by the cluster-wise
         triplet loss.
     patch_length : int or "auto", default="auto"
-        Timepoints in one fine token, at most the length of the longest training
-        series. "auto" takes 1 while the longest series fits into `max_tokens`, else
-        the smallest length that fits.
+        Timepoints in one patch, which is a fine token and a step of the coarse encoder;
+        at most the length of the longest training series. "auto" takes 1 while the
+        longest series fits into `max_tokens`, else the smallest length that fits.
     max_tokens : int, default=64
-        Most fine tokens on a training series with ``patch_length="auto"``.
+        Most patches of a training series with ``patch_length="auto"``.
     segment_lengths : tuple of int and float, or "auto", default="auto"
         Lengths of the segments: integers are timepoints, floats in (0, 1] fractions
         of the longest training series. "auto" is (0.2, 0.4, 0.6), as in ShapeNet.
