@@ -14,8 +14,9 @@ The fits here are shortened, ``max_epochs=3``, because there are seven of them.
 # ----------------------------------
 # Three granularities, two values of C and two folds make twelve fits of the pipeline,
 # but only six different encoders: the classifier's parameter does not change them.
-# ``memory`` finds them again; a seventh is fitted on the whole training set. The cache
-# needs an integer as ``random_state``; with None, every fit is different.
+# ``memory`` finds them again; a seventh is fitted on the whole training set. With None
+# as ``random_state`` the cache gives back the same random fit each time, too, but only
+# an integer repeats it without the cache.
 
 import time
 from tempfile import TemporaryDirectory
