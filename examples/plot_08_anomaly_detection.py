@@ -95,10 +95,9 @@ axes[0].legend()
 # ----------------
 # The motions are periodic and start anywhere, so two recordings of walking may differ
 # at every timepoint. There the embedding is far ahead with two of the three detectors;
-# the local outlier factor is erratic on 36 series, on either input. The days are
-# aligned by the clock and 24 values long: there the raw values win with the local
-# outlier factor and the nearest neighbour, while the isolation forest goes either way
-# with another random state. So try both inputs and more than one detector, on a few
-# abnormal series that you know.
+# the local outlier factor finds little among so few series, on either input. The days
+# are aligned by the clock and 24 values long: there the raw values win with all three
+# detectors, by least with the local outlier factor. So try both inputs and more than
+# one detector, on a few abnormal series that you know.
 
 plt.show()
