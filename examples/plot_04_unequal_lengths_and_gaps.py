@@ -115,7 +115,7 @@ axes[0].legend()
 # Gaps in the training series too
 # -------------------------------
 # Where you expect gaps, you can train with gaps: encoder and classifier then learn from
-# series like those that they will meet. Here that regains about half of what is lost.
+# series like those that they will meet. Here that regains up to half of what is lost.
 
 X_train = [without_values(series, 0.5, rng) for series in data.X_train]
 X_test = [without_values(series, 0.5, rng) for series in data.X_test]

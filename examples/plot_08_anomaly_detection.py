@@ -97,7 +97,7 @@ axes[0].legend()
 # at every timepoint. There the embedding is far ahead with two of the three detectors;
 # the local outlier factor finds little among so few series, on either input. The days
 # are aligned by the clock and 24 values long: there the raw values win with all three
-# detectors, most narrowly with the local outlier factor. So try both inputs and more than
-# one detector, on a few abnormal series that you know.
+# detectors, most narrowly with the local outlier factor. So try both inputs and more
+# than one detector, on a few abnormal series that you know.
 
 plt.show()
