@@ -1,6 +1,6 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import wraps
 from numbers import Integral, Real
@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -39,6 +38,7 @@ from ._settings import (
     network_config,
     training_plan,
 )
+from ._types import Int, PanelLike
 from ._warnings import warn_user
 from .device import (
     double_precision_device,
@@ -160,7 +160,7 @@ class MUGTransformer(
         longest series fits into `max_tokens`, else the smallest length that fits.
     max_tokens : int, default=64
         Most patches of a training series with ``patch_length="auto"``.
-    segment_lengths : tuple of int and float, or "auto", default="auto"
+    segment_lengths : tuple or list of int and float, or "auto", default="auto"
         Lengths of the segments: integers are timepoints, floats in (0, 1] fractions
         of the longest training series. "auto" is (0.2, 0.4, 0.6), as in ShapeNet.
     n_shapelets : int, default=60
@@ -380,11 +380,11 @@ class MUGTransformer(
         self,
         granularity: str = "multi",
         *,
-        patch_length: int | str = "auto",
-        max_tokens: int = 64,
-        segment_lengths: tuple[int | float, ...] | str = "auto",
-        n_shapelets: int = 60,
-        n_random_shapelets: int = 128,
+        patch_length: Int | str = "auto",
+        max_tokens: Int = 64,
+        segment_lengths: Sequence[Int | float] | str = "auto",
+        n_shapelets: Int = 60,
+        n_random_shapelets: Int = 128,
         fine_fusion: str = "attention",
         fusion: str = "cross_attention",
         loss: str = "spearman_bce",
@@ -392,22 +392,22 @@ class MUGTransformer(
         reconstruction_weight: float = 1.0,
         cluster_triplet_weight: float = 0.01,
         readout: str = "combined",
-        embedding_dim: int | None = 320,
-        d_model: int = 32,
-        n_heads: int = 2,
-        n_layers: int = 1,
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
+        embedding_dim: Int | None = 320,
+        d_model: Int = 32,
+        n_heads: Int = 2,
+        n_layers: Int = 1,
+        max_epochs: Int | str = "auto",
+        batch_size: Int | str = "auto",
         learning_rate: float = 2e-3,
         early_stopping: bool = True,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: Int = 10,
         tol: float = 1e-3,
         warm_start: bool = False,
         device: str = "auto",
         precision: str = "auto",
         compile: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
+        random_state: Int | np.random.RandomState | None = None,
+        verbose: Int = 0,
     ) -> None:
         self.granularity = granularity
         self.patch_length = patch_length
@@ -440,7 +440,7 @@ class MUGTransformer(
         self.verbose = verbose
 
     @_fit_all_or_nothing
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: PanelLike, y: Any = None) -> Self:
         """Pretrain the network on a panel of series, without labels.
 
         Parameters
@@ -467,7 +467,7 @@ class MUGTransformer(
         return self
 
     @_fit_all_or_nothing
-    def resume(self, X: ArrayLike, y: Any = None) -> Self:
+    def resume(self, X: PanelLike, y: Any = None) -> Self:
         """Resume an interrupted `fit` or `partial_fit` from a checkpoint. Ours.
 
         On the same machine the result equals that of an uninterrupted call exactly.
@@ -526,7 +526,7 @@ class MUGTransformer(
         return self
 
     @_fit_all_or_nothing
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def partial_fit(self, X: PanelLike, y: Any = None) -> Self:
         """Continue training on further series, from a stream or many files. Ours.
 
         The first call on a new estimator is a `fit`; its standardisation of the
@@ -587,7 +587,7 @@ class MUGTransformer(
             )
         return self
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: PanelLike) -> np.ndarray:
         """Embed each series.
 
         Parameters
@@ -634,7 +634,7 @@ class MUGTransformer(
             embedding[rows] = embedded
         return embedding
 
-    def transform_granularities(self, X: ArrayLike) -> dict[str, TokenRepresentation]:
+    def transform_granularities(self, X: PanelLike) -> dict[str, TokenRepresentation]:
         """Token-level representations, for users who need more than one vector.
 
         Parameters
@@ -779,7 +779,7 @@ class MUGTransformer(
         return estimator
 
     def _fit(
-        self, X: ArrayLike, y: Any, continued: bool, streaming: bool = False
+        self, X: PanelLike, y: Any, continued: bool, streaming: bool = False
     ) -> None:
         device = resolve_device(self.device)
         check_combinations(self)
@@ -828,7 +828,7 @@ class MUGTransformer(
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
         self._follow(course, tasks)
 
-    def _resume(self, X: ArrayLike, y: Any) -> None:
+    def _resume(self, X: PanelLike, y: Any) -> None:
         interrupted = self._interrupted
         self._check_same_parameters(interrupted["parameters"])
         check_combinations(self)

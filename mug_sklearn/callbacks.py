@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ._callback_support import EPOCH, CallbackContext
+from ._types import Int
 from .persistence import require_form_in_file
 
 __all__ = ["Checkpoint"]
@@ -65,7 +66,7 @@ class Checkpoint:
     True
     """
 
-    def __init__(self, dirpath: str | PathLike[str], every_n_epochs: int = 1) -> None:
+    def __init__(self, dirpath: str | PathLike[str], every_n_epochs: Int = 1) -> None:
         is_whole = isinstance(every_n_epochs, Integral)
         if not is_whole or isinstance(every_n_epochs, bool) or every_n_epochs < 1:
             raise ValueError(

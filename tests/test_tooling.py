@@ -100,6 +100,8 @@ PROGRAM = """
 from typing import assert_type
 import numpy as np
 from mug_sklearn import MUGTransformer
+from mug_sklearn.callbacks import Checkpoint
+from mug_sklearn.plotting import plot_cross_attention, plot_neighbors, plot_shapelets
 
 class Subclass(MUGTransformer):
     pass
@@ -109,6 +111,22 @@ mug = Subclass(max_epochs=1)
 for fitted in (mug.fit(X), mug.partial_fit(X), mug.resume(X), mug.to("cpu")):
     assert_type(fitted, Subclass)
 assert_type(mug.n_features_in_ + mug.n_channels_in_, int)
+
+class Store:
+    shape = X.shape
+    dtype = X.dtype
+
+    def __getitem__(self, rows: slice) -> object:
+        return X[rows]
+
+mug.fit(Store()).transform(Store())
+seed, row = np.random.default_rng(0).integers(9), X[:, 0].argmin()
+MUGTransformer(random_state=seed, embedding_dim=seed, segment_lengths=[seed, 0.5])
+plot_cross_attention(mug, X, series=row)
+plot_neighbors(mug, X, X[0], n_neighbors=row)
+plot_shapelets(mug, X, n_shapelets=row)
+Checkpoint("folder", every_n_epochs=row)
+
 mug.fit(X, weights=1)
 mug.to()
 """

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._inference import patch_spans
+from .._types import Int
 from ._style import (
     COLOURS,
     draw_channel_legend,
@@ -73,7 +74,7 @@ class CrossAttentionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, *, series: int = 0, ax: Any = None
+        cls, estimator: Any, X: Any, *, series: Int = 0, ax: Any = None
     ) -> Self:
         """Draw the attention of one series.
 
@@ -189,7 +190,7 @@ class CrossAttentionDisplay:
 
 
 def plot_cross_attention(
-    estimator: Any, X: Any, *, series: int = 0, ax: Any = None
+    estimator: Any, X: Any, *, series: Int = 0, ax: Any = None
 ) -> NDArray:
     """Draw which segments each timestamp of a series drew on.
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from .._input_forms import one_series
+from .._types import Int
 from ._style import (
     draw_channel_legend,
     draw_series,
@@ -82,7 +83,7 @@ class NeighborsDisplay:
         X: Any,
         query: ArrayLike,
         *,
-        n_neighbors: int = 4,
+        n_neighbors: Int = 4,
         y: ArrayLike | None = None,
         ax: Any = None,
     ) -> Self:
@@ -176,7 +177,7 @@ def plot_neighbors(
     X: Any,
     query: ArrayLike,
     *,
-    n_neighbors: int = 4,
+    n_neighbors: Int = 4,
     y: ArrayLike | None = None,
     ax: Any = None,
 ) -> NDArray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._panel import Panel
+from .._types import Int
 from ..nn.coarse import ShapeletTransform
 from ..nn.layers import observed_patches
 from ._style import (
@@ -93,7 +94,7 @@ class ShapeletsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, *, n_shapelets: int = 3, ax: Any = None
+        cls, estimator: Any, X: Any, *, n_shapelets: Int = 3, ax: Any = None
     ) -> Self:
         """Draw the best shapelets of a fitted transformer.
 
@@ -170,7 +171,7 @@ class ShapeletsDisplay:
 
 
 def plot_shapelets(
-    estimator: Any, X: Any, *, n_shapelets: int = 3, ax: Any = None
+    estimator: Any, X: Any, *, n_shapelets: Int = 3, ax: Any = None
 ) -> NDArray:
     """Draw the shapelets of best utility on the series that match them best.
 
