@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -587,7 +588,7 @@ class MUGTransformer(
             )
         return self
 
-    def transform(self, X: PanelLike) -> np.ndarray:
+    def transform(self, X: PanelLike) -> NDArray[np.float32]:
         """Embed each series.
 
         Parameters

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ._panel import Panel
@@ -49,9 +50,9 @@ class TokenRepresentation(NamedTuple):
         First timepoint that each token covers, and the one after its last.
     """
 
-    tokens: np.ndarray
-    mask: np.ndarray
-    spans: np.ndarray
+    tokens: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    spans: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

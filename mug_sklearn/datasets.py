@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from ._files import MALFORMED, load_archive
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
-Series: TypeAlias = NDArray[np.floating] | list[NDArray[np.floating]]
+# To type checkers, a list of float64 arrays is no list of np.floating ones.
+Series: TypeAlias = NDArray[np.floating] | list[NDArray[Any]]
 
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _ACCEPTED = (
@@ -51,9 +52,9 @@ class Dataset:
 
     name: str
     X_train: Series
-    y_train: NDArray
+    y_train: NDArray[Any]
     X_test: Series
-    y_test: NDArray
+    y_test: NDArray[Any]
 
 
 def bundled_names() -> list[str]:
@@ -178,7 +179,7 @@ def load_dataset(name_or_path: str | PathLike[str]) -> Dataset:
     )
 
 
-def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
+def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
     """Read a ``.ts`` file, as published by the UCR and UEA archives.
 
     Values are taken in their order; where a file gives times, they are not looked at.
@@ -231,7 +232,7 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray | None]:
     return stacked(series), labels
 
 
-def stacked(series: list[NDArray[np.floating]]) -> Series:
+def stacked(series: list[NDArray[Any]]) -> Series:
     """Stack series of equal length into one array; leave others as they are.
 
     Parameters
@@ -280,7 +281,7 @@ def _load_ts_pair(folder: Path, name: str) -> Dataset:
     return Dataset(name, X_train, y_train, X_test, y_test)
 
 
-def _read_ts(path: Path) -> tuple[Series, NDArray]:
+def _read_ts(path: Path) -> tuple[Series, NDArray[Any]]:
     series, y = read_ts(path)
     if y is None:
         raise ValueError(f"{path} has no class labels: its header lacks @classLabel")
@@ -333,7 +334,7 @@ def _require_same_channels(X_train: Series, X_test: Series, where: Path) -> None
         )
 
 
-def _as_series(X: NDArray, where: str) -> NDArray[np.floating]:
+def _as_series(X: NDArray[Any], where: str) -> NDArray[np.floating]:
     if X.ndim not in (2, 3) or X.dtype.kind not in "fiu" or 0 in X.shape:
         raise ValueError(
             f"{where} has shape {X.shape} and dtype {X.dtype}; expected real numbers "

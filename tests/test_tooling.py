@@ -99,8 +99,11 @@ def test_html_shows_the_parameters_and_leads_to_the_documentation(panel):
 PROGRAM = """
 from typing import assert_type
 import numpy as np
+from numpy.typing import NDArray
 from mug_sklearn import MUGTransformer
+from mug_sklearn.benchmark import GridSearchedSVC
 from mug_sklearn.callbacks import Checkpoint
+from mug_sklearn.datasets import Dataset
 from mug_sklearn.plotting import plot_cross_attention, plot_neighbors, plot_shapelets
 
 class Subclass(MUGTransformer):
@@ -127,13 +130,19 @@ plot_neighbors(mug, X, X[0], n_neighbors=row)
 plot_shapelets(mug, X, n_shapelets=row)
 Checkpoint("folder", every_n_epochs=row)
 
+assert_type(mug.transform(X), NDArray[np.float32])
+assert_type(mug.transform_granularities(X)["fine"].mask, NDArray[np.bool_])
+series: list[NDArray[np.float64]] = [X[:1], X[:1, :9]]
+Dataset("mine", series, np.arange(2), series, np.arange(2))
+GridSearchedSVC().fit(X.tolist(), ["a", "b"] * 4).predict(X.tolist())
+
 mug.fit(X, weights=1)
 mug.to()
 """
 
 
 @pytest.mark.slow
-def test_a_type_checker_knows_what_fitting_takes_and_returns(tmp_path, monkeypatch):
+def test_a_type_checker_knows_what_users_pass_and_get(tmp_path, monkeypatch):
     monkeypatch.setenv("MYPYPATH", str(Path(mug_sklearn.__file__).parents[1]))
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)

@@ -62,14 +62,14 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
     (10.0, 0.99)
     """
 
-    def fit(self, X: NDArray, y: NDArray) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """Choose C and fit.
 
         Parameters
         ----------
-        X : ndarray of shape (n_series, n_features)
+        X : array-like of shape (n_series, n_features)
             The embedding.
-        y : ndarray of shape (n_series,)
+        y : array-like of shape (n_series,)
             Class labels.
 
         Returns
@@ -98,12 +98,12 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         self._svc = _fit_svc(np.exp(-self._gamma * distances), y, self.C_)
         return self
 
-    def predict(self, X: NDArray) -> NDArray:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Predict class labels.
 
         Parameters
         ----------
-        X : ndarray of shape (n_series, n_features)
+        X : array-like of shape (n_series, n_features)
             The embedding.
 
         Returns
@@ -117,7 +117,7 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         return self._svc.predict(np.exp(-self._gamma * distances))
 
 
-def _choose_C(X: NDArray, y: NDArray, distances: NDArray) -> float:
+def _choose_C(X: NDArray[Any], y: NDArray[Any], distances: NDArray[Any]) -> float:
     """The first C with the best mean accuracy over the folds."""
     accuracy = np.zeros(len(GRID))
     with warnings.catch_warnings():
@@ -135,13 +135,13 @@ def _choose_C(X: NDArray, y: NDArray, distances: NDArray) -> float:
     return GRID[int(np.argmax(accuracy.round(9)))]
 
 
-def _scale(X: NDArray) -> float:
+def _scale(X: NDArray[Any]) -> float:
     """``gamma="scale"`` of SVC."""
     variance = X.var()
     return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
 
 
-def _fit_svc(kernel: NDArray, y: NDArray, C: float) -> SVC:
+def _fit_svc(kernel: NDArray[Any], y: NDArray[Any], C: float) -> SVC:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Solver terminated early")
         return SVC(C=C, kernel="precomputed", max_iter=MAX_ITER).fit(kernel, y)

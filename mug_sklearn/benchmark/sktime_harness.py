@@ -10,7 +10,7 @@ from sklearn.model_selection import PredefinedSplit
 from ..datasets import Dataset, stacked
 
 
-def archive_task(data: Dataset) -> tuple[Any, NDArray, PredefinedSplit]:
+def archive_task(data: Dataset) -> tuple[Any, NDArray[Any], PredefinedSplit]:
     """Give a data set and its split in the forms that sktime's harness takes.
 
     Parameters

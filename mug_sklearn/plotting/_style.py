@@ -31,7 +31,7 @@ def new_or_given_axes(
     n_axes: int,
     height_ratios: Sequence[float] | None = None,
     sharey: bool = False,
-) -> NDArray:
+) -> NDArray[Any]:
     """Stacked axes with a common time axis, or those that were given.
 
     Parameters
@@ -114,7 +114,7 @@ def require_count(name: str, count: Any, most: int, of_what: str) -> int:
     return int(count)
 
 
-def read_labels(y: Any) -> NDArray:
+def read_labels(y: Any) -> NDArray[Any]:
     """Labels as an array of numbers, of booleans or of strings.
 
     Labels of several kinds become strings; with missing ones among them, they stay as
@@ -146,7 +146,7 @@ def widen_by_legend(ax: Axes) -> None:
 
 
 def draw_series(
-    ax: Axes, values: NDArray, timepoints: NDArray | None = None, **line: Any
+    ax: Axes, values: NDArray[Any], timepoints: NDArray[Any] | None = None, **line: Any
 ) -> list[Line2D]:
     """Draw each channel of a series of shape (n_channels, n_timepoints); NaN is a gap.
 

@@ -57,15 +57,15 @@ class CrossAttentionDisplay:
     True
     """
 
-    ax_: NDArray
+    ax_: NDArray[Any]
     figure_: Figure | SubFigure
 
     def __init__(
         self,
-        values: NDArray,
-        weights: NDArray,
-        token_spans: NDArray,
-        segment_spans: NDArray,
+        values: NDArray[Any],
+        weights: NDArray[Any],
+        token_spans: NDArray[Any],
+        segment_spans: NDArray[Any],
     ) -> None:
         self.values = values
         self.weights = weights
@@ -97,7 +97,7 @@ class CrossAttentionDisplay:
         _require_cross_attention(estimator)
         network = estimator.network_
 
-        def attend(values: Tensor, observed: Tensor) -> tuple[NDArray, ...]:
+        def attend(values: Tensor, observed: Tensor) -> tuple[NDArray[Any], ...]:
             tokens = network(values, observed)
             coarse = tokens.coarse
             weights = network.fusion.attention.weights(
@@ -154,7 +154,7 @@ class CrossAttentionDisplay:
         self.figure_ = below.figure
         return self
 
-    def _draw_weights(self, ax: Axes) -> tuple[QuadMesh, NDArray]:
+    def _draw_weights(self, ax: Axes) -> tuple[QuadMesh, NDArray[Any]]:
         """Draw the weights, one row per segment; with the segments in row order."""
         length = np.diff(self.segment_spans, axis=1)[:, 0]
         order = np.lexsort((self.segment_spans[:, 0], length))
@@ -182,7 +182,7 @@ class CrossAttentionDisplay:
             ax.axhline(boundary, color="grey", linewidth=0.8)
         return image, order
 
-    def _draw_segments(self, ax: Axes, order: NDArray) -> None:
+    def _draw_segments(self, ax: Axes, order: NDArray[Any]) -> None:
         """Draw a line in each row where its segment lies."""
         for row, (start, stop) in enumerate(self.segment_spans[order]):
             last = min(stop, self.values.shape[1]) - 1
@@ -191,7 +191,7 @@ class CrossAttentionDisplay:
 
 def plot_cross_attention(
     estimator: Any, X: Any, *, series: Int = 0, ax: Any = None
-) -> NDArray:
+) -> NDArray[Any]:
     """Draw which segments each timestamp of a series drew on.
 
     The upper axes show the series. In the lower ones, each row is a segment, shorter

@@ -62,8 +62,8 @@ class EmbeddingDisplay:
 
     def __init__(
         self,
-        points: NDArray,
-        y: NDArray | None = None,
+        points: NDArray[Any],
+        y: NDArray[Any] | None = None,
         axis_labels: tuple[str, str] = ("", ""),
     ) -> None:
         self.points = points
@@ -259,7 +259,7 @@ def plot_embedding(
     ).ax_
 
 
-def _principal_plane(embedding: NDArray) -> tuple[NDArray, NDArray]:
+def _principal_plane(embedding: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Coordinates on the first two principal components and their variance shares."""
     points, shares = np.zeros((len(embedding), 2)), np.zeros(2)
     n_components = min(2, *embedding.shape)
@@ -271,7 +271,9 @@ def _principal_plane(embedding: NDArray) -> tuple[NDArray, NDArray]:
     return points, shares
 
 
-def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArray:
+def _neighbour_map(
+    embedding: NDArray[Any], method: str, random_state: Any
+) -> NDArray[Any]:
     """Coordinates that keep neighbours in the embedding close together."""
     n_series = len(embedding)
     if n_series < 4:
@@ -301,12 +303,12 @@ def _neighbour_map(embedding: NDArray, method: str, random_state: Any) -> NDArra
     return np.asarray(mapper.fit_transform(embedding))
 
 
-def _scatter(ax: Axes, points: NDArray, colour: Any, marker: str) -> Any:
+def _scatter(ax: Axes, points: NDArray[Any], colour: Any, marker: str) -> Any:
     x, y = points.T
     return ax.scatter(x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0)
 
 
-def _classes(y: NDArray) -> NDArray | None:
+def _classes(y: NDArray[Any]) -> NDArray[Any] | None:
     """The different labels, or None if they are numbers for a colour scale."""
     values = np.unique(y)
     is_number = y.dtype.kind in "iuf"
@@ -320,7 +322,9 @@ def _classes(y: NDArray) -> NDArray | None:
     return values
 
 
-def _scatter_classes(ax: Axes, points: NDArray, y: NDArray, classes: NDArray) -> None:
+def _scatter_classes(
+    ax: Axes, points: NDArray[Any], y: NDArray[Any], classes: NDArray[Any]
+) -> None:
     marks = [
         _scatter(ax, points[y == label], *mark)
         for label, mark in zip(classes, MARKS, strict=False)

@@ -59,16 +59,16 @@ class NeighborsDisplay:
     array([2])
     """
 
-    ax_: NDArray
+    ax_: NDArray[Any]
     figure_: Figure | SubFigure
 
     def __init__(
         self,
-        query: NDArray,
-        neighbors: Sequence[NDArray],
-        rows: NDArray,
-        distances: NDArray,
-        labels: NDArray | None = None,
+        query: NDArray[Any],
+        neighbors: Sequence[NDArray[Any]],
+        rows: NDArray[Any],
+        distances: NDArray[Any],
+        labels: NDArray[Any] | None = None,
     ) -> None:
         self.query = query
         self.neighbors = neighbors
@@ -180,7 +180,7 @@ def plot_neighbors(
     n_neighbors: Int = 4,
     y: ArrayLike | None = None,
     ax: Any = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """Draw a series and those of a panel nearest to it by their embeddings.
 
     In a new figure, all series have the same scales of time and of values. Up to six

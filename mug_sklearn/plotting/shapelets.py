@@ -48,10 +48,10 @@ class MatchedShapelet:
     """
 
     length: int
-    timepoints: NDArray
-    values: NDArray
-    compared: NDArray
-    series: NDArray
+    timepoints: NDArray[Any]
+    values: NDArray[Any]
+    compared: NDArray[Any]
+    series: NDArray[Any]
     row: int
     distance: float
 
@@ -86,7 +86,7 @@ class ShapeletsDisplay:
     [4, 8, 12]
     """
 
-    ax_: NDArray
+    ax_: NDArray[Any]
     figure_: Figure | SubFigure
 
     def __init__(self, shapelets: Sequence[MatchedShapelet]) -> None:
@@ -172,7 +172,7 @@ class ShapeletsDisplay:
 
 def plot_shapelets(
     estimator: Any, X: Any, *, n_shapelets: Int = 3, ax: Any = None
-) -> NDArray:
+) -> NDArray[Any]:
     """Draw the shapelets of best utility on the series that match them best.
 
     The thick line is a shapelet, a typical segment of the training series, drawn at its
@@ -252,7 +252,7 @@ def _matched(
     """
     has_channel = transform.observed[number].any(dim=1)  # (C,)
 
-    def best(values: Tensor, observed: Tensor) -> tuple[NDArray, NDArray]:
+    def best(values: Tensor, observed: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
         distance = transform.distances(values, observed)[:, number]
         comparable = (observed.any(dim=2) & has_channel).any(dim=1)
         distance = distance.masked_fill(~comparable[:, None], torch.inf)
