@@ -215,10 +215,11 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
     """
     from sktime.datasets import load_from_tsfile_to_dataframe
 
-    if not Path(path).exists():
+    path = Path(path)
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     try:
-        has_labels = _has_class_labels(Path(path))
+        has_labels = _has_class_labels(path)
         content = load_from_tsfile_to_dataframe(str(path))
         frame, y = content if isinstance(content, tuple) else (content, None)
         series = [

@@ -1,5 +1,6 @@
 """Loading by name and by path, and what cannot be loaded."""
 
+import os
 import socket
 from pathlib import Path
 from zipfile import ZipFile
@@ -230,6 +231,12 @@ def test_a_ts_file_without_labels_has_none(tmp_path):
     X, y = read_ts(path)
     np.testing.assert_array_equal(X, [[[1, 2, 3]], [[4, 5, 6]]])
     assert y is None
+
+
+def test_a_ts_file_by_any_kind_of_path(tmp_path):
+    write_pair(tmp_path, "One")
+    for entry in os.scandir(tmp_path):
+        assert read_ts(entry)[0].shape == (1, 2, 3)
 
 
 def test_ts_pair_lacking_a_part(tmp_path):

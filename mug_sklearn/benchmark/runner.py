@@ -42,7 +42,7 @@ class _Unit:
     """One fit: a method on a split of a data set, then every classifier."""
 
     dataset: str
-    source: str
+    source: str | Path
     resample: int
     method: str
     seed: int
@@ -137,13 +137,13 @@ def run_benchmark(
         )
     check_settings(seeds, classifiers, resamples, n_jobs)
     path = Path(output)
-    sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     bundled = bundled_names()
-    # Workers that joblib keeps from an earlier call are in the folder of that time.
     sources = {
-        name: str(where if where in bundled else Path(where).absolute())
+        # Absolute, as workers that joblib keeps are in the folder of an earlier call.
+        name: where if where in bundled else Path(where).absolute()
         for name, where in datasets.items()
     }
+    sizes = {name: _size(load_dataset(where)) for name, where in sources.items()}
     done = _prepare_file(path)
     asked = [
         unit
@@ -188,7 +188,7 @@ def _size(data: Dataset) -> int:
 
 def _units(
     dataset: str,
-    source: str,
+    source: str | Path,
     methods: Mapping[str, Method],
     seeds: int,
     resamples: int,

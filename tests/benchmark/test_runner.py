@@ -8,6 +8,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -136,6 +137,20 @@ def test_every_pair_has_its_rows(datasets, tmp_path):
     for column in ("fit_seconds", "transform_seconds", "peak_memory_mb"):
         assert (results[column] > 0).all()
     assert results["versions"].str.contains("mug_sklearn=").all()
+
+
+@pytest.mark.parametrize("kind", [Path, lambda name: next(os.scandir())])
+def test_a_path_of_any_kind_is_no_bundled_name(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    Path("UnitTest").mkdir()
+    header = "@problemName x\n@timeStamps false\n@univariate true\n"
+    series = "@classLabel true a b\n@data\n" + "1,2,3:a\n3,1,2:b\n" * 2
+    for part in ("TRAIN", "TEST"):
+        path = Path("UnitTest", f"UnitTest_{part}.ts")
+        path.write_text(header + series)
+    methods = {"raw": ALL_METHODS["raw"]}
+    assert run({"UnitTest": kind("UnitTest")}, tmp_path / "r.csv", methods) == 0
+    assert load_results(tmp_path / "r.csv")["n_train"].tolist() == [4]
 
 
 def test_accuracy_is_the_pipelines(tmp_path):
