@@ -249,8 +249,10 @@ class MUGTransformer(
     n_timepoints_in_ : int
         Length of the longest training series, without trailing missing values; after
         `warm_start` or `partial_fit`, that of the first fit.
-    location_, scale_ : float64 ndarray of shape (`n_channels_in_`,)
-        Mean and standard deviation by which channels are standardised.
+    location_ : float64 ndarray of shape (`n_channels_in_`,)
+        Means by which channels are standardised.
+    scale_ : float64 ndarray of shape (`n_channels_in_`,)
+        Standard deviations by which channels are standardised.
     network_ : MUGNetwork
         The trained network, a torch module in evaluation mode.
     config_ : MUGConfig

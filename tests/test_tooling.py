@@ -96,6 +96,14 @@ def test_html_shows_the_parameters_and_leads_to_the_documentation(panel):
     assert link in html
 
 
+def test_html_describes_every_fitted_attribute(table):
+    mug = small_mug().fit(pd.DataFrame(table).rename(columns=str))
+    html = mug._repr_html_()
+    names = [name for name in vars(mug) if name.endswith("_") and name[0] != "_"]
+    assert len(names) > 12
+    assert [name for name in names if f"{name}: " not in html] == []
+
+
 PROGRAM = """
 from typing import assert_type
 import numpy as np
