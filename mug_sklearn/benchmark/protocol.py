@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import resample
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 GRID = (*(10.0**exponent for exponent in range(-4, 5)), np.inf)
@@ -77,6 +78,7 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         self : GridSearchedSVC
         """
         X, y = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(y) > MOST_SERIES:
             X, y = resample(

@@ -122,3 +122,11 @@ def test_units_change_nothing_in_linear_classifiers(name):
         for unit in (1.0, 1e-6)
     )
     np.testing.assert_array_equal(in_small_units, predicted)
+
+
+def test_what_is_no_label_is_refused_as_by_SVC():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    for y in (np.array([1, "a"] * 30, dtype=object), X[:, 0]):
+        for classifier in (GridSearchedSVC(), SVC()):
+            with pytest.raises(ValueError, match="Unknown label type"):
+                classifier.fit(X, y)
