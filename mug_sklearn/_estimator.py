@@ -39,7 +39,7 @@ from ._settings import (
     network_config,
     training_plan,
 )
-from ._types import Int, PanelLike
+from ._types import Float, Int, PanelLike
 from ._warnings import warn_user
 from .device import (
     double_precision_device,
@@ -385,15 +385,15 @@ class MUGTransformer(
         *,
         patch_length: Int | str = "auto",
         max_tokens: Int = 64,
-        segment_lengths: Sequence[Int | float] | str = "auto",
+        segment_lengths: Sequence[Int | Float] | str = "auto",
         n_shapelets: Int = 60,
         n_random_shapelets: Int = 128,
         fine_fusion: str = "attention",
         fusion: str = "cross_attention",
         loss: str = "spearman_bce",
-        token_retrieval_weight: float = 1.0,
-        reconstruction_weight: float = 1.0,
-        cluster_triplet_weight: float = 0.01,
+        token_retrieval_weight: Float = 1.0,
+        reconstruction_weight: Float = 1.0,
+        cluster_triplet_weight: Float = 0.01,
         readout: str = "combined",
         embedding_dim: Int | None = 320,
         d_model: Int = 32,
@@ -401,10 +401,10 @@ class MUGTransformer(
         n_layers: Int = 1,
         max_epochs: Int | str = "auto",
         batch_size: Int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: Float = 2e-3,
         early_stopping: bool = True,
         n_iter_no_change: Int = 10,
-        tol: float = 1e-3,
+        tol: Float = 1e-3,
         warm_start: bool = False,
         device: str = "auto",
         precision: str = "auto",

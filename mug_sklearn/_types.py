@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 # Such as a seed that a generator of numpy has drawn, or the row that argmin found.
 Int: TypeAlias = int | np.integer[Any]
+Float: TypeAlias = float | np.floating[Any]
 
 
 class Store(Protocol):

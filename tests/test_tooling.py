@@ -132,7 +132,8 @@ class Store:
 
 mug.fit(Store()).transform(Store())
 seed, row = np.random.default_rng(0).integers(9), X[:, 0].argmin()
-MUGTransformer(random_state=seed, embedding_dim=seed, segment_lengths=[seed, 0.5])
+rate = np.float32(1e-3)
+MUGTransformer(random_state=seed, segment_lengths=[seed, 0.5], learning_rate=rate)
 plot_cross_attention(mug, X, series=row)
 plot_neighbors(mug, X, X[0], n_neighbors=row)
 plot_shapelets(mug, X, n_shapelets=row)
