@@ -137,13 +137,13 @@ def run_benchmark(
         )
     check_settings(seeds, classifiers, resamples, n_jobs)
     path = Path(output)
+    sizes = {name: _size(load_dataset(where)) for name, where in datasets.items()}
     bundled = bundled_names()
     sources = {
         # Absolute, as workers that joblib keeps are in the folder of an earlier call.
         name: where if where in bundled else Path(where).absolute()
         for name, where in datasets.items()
     }
-    sizes = {name: _size(load_dataset(where)) for name, where in sources.items()}
     done = _prepare_file(path)
     asked = [
         unit
