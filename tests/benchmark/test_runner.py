@@ -70,6 +70,15 @@ class ThreadCounter(FunctionTransformer):
         return np.ones((len(X), torch.get_num_threads()))
 
 
+class OneChannel(FunctionTransformer):
+    """Takes no series of several channels."""
+
+    def transform(self, X):
+        if X.shape[1] > 1:
+            raise ValueError("several channels")
+        return X[:, 0]
+
+
 class Hungry(FunctionTransformer):
     """Needs 400 MB for a moment."""
 
@@ -457,6 +466,11 @@ def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r'mine: pip install "mug_sklearn\[bench'):
         run(datasets, tmp_path / "r.csv", methods)
     assert not (tmp_path / "r.csv").exists()
+
+
+def test_methods_that_need_aeon_may_take_one_channel_alone(datasets, tmp_path):
+    methods = {"mine": Method(lambda seed: OneChannel(), needs_aeon=True)}
+    assert run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1) == 0
 
 
 def test_processes_change_no_result(datasets, tmp_path):
