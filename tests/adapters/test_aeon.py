@@ -64,6 +64,12 @@ def test_a_transformer_that_needs_labels_gets_them(panel):
     assert_array_equal(adapter.fit_transform(panel, Y), expected)
 
 
+def test_an_embedding_is_an_array_whatever_the_transformer_gives(panel):
+    framed = small_mug().set_output(transform="pandas")
+    embedding = CollectionTransformerAdapter(framed).fit_transform(panel)
+    assert isinstance(embedding, np.ndarray)
+
+
 def test_the_estimator_given_is_left_alone(panel):
     mug = small_mug()
     CollectionTransformerAdapter(mug).fit(panel)
