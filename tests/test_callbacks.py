@@ -34,7 +34,8 @@ class Recorder:
     def setup(self, estimator, context):
         self.calls.append("setup")
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator, context, *, X):
+        assert len(X) == 12
         self.calls.append(f"begin {context.task_name} {context.task_id}")
 
     def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
@@ -250,9 +251,16 @@ class TestScikitLearnsOwn:
 class TestCheckpoint:
     def test_files_at_every_nth_epoch(self, panel, tmp_path):
         folder = tmp_path / "new" / "folder"
-        small_mug(max_epochs=5).set_callbacks(Checkpoint(folder, 2)).fit(panel)
+        checkpoint = Checkpoint(folder, np.int64(2))
+        mug = small_mug(max_epochs=5, warm_start=True).set_callbacks(checkpoint)
+        mug.fit(panel)
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["epoch-0002.safetensors", "epoch-0004.safetensors"]
+        # Those of an earlier fit count.
+        mug.set_params(max_epochs=2).fit(panel)
+        assert {path.name for path in folder.iterdir()} == {
+            *names, "epoch-0006.safetensors"
+        }  # fmt: skip
 
     def test_a_relative_folder_is_that_of_the_time(self, panel, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
