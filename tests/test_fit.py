@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import pdist
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -42,6 +43,25 @@ class TestDeterminism:
         )
         assert torch.equal(first.weight, again.weight)
         assert not torch.isclose(first.weight, other.weight).all()
+
+    # A change of what is computed changes these figures, and must be announced.
+    @pytest.mark.parametrize(
+        ("loss", "retrieval", "distances"),
+        [
+            ("spearman_bce", 0.905344, [4.56319, 5.63617, 5.16194]),
+            ("infonce", 3.20025, [4.60555, 5.64603, 5.16027]),
+            ("triplet", 0.448378, [4.59791, 5.67006, 5.15261]),
+        ],
+    )
+    def test_a_seed_gives_what_it_has_given(self, panel, loss, retrieval, distances):
+        mug = MUGTransformer(loss=loss, max_epochs=10, random_state=0, device="cpu")
+        embedding = mug.fit_transform(panel)
+        first = mug.history_[0]
+        assert first["retrieval"] == pytest.approx(retrieval, rel=1e-4)
+        assert first["token_retrieval"] == pytest.approx(2.20488, rel=1e-4)
+        assert first["reconstruction"] == pytest.approx(1.55542, rel=1e-4)
+        assert first["cluster_triplet"] == pytest.approx(-0.0222448, rel=1e-3)
+        assert pdist(embedding[::5]) == pytest.approx(distances, rel=1e-3)
 
     def test_random_state_instance(self, panel):
         state = np.random.RandomState(7)
