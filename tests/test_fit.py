@@ -186,8 +186,10 @@ class TestFailure:
 REFUSED = [
     ({"d_model": 10, "n_heads": 4}, "d_model=10 is no multiple of n_heads=4"),
     ({"readout": "cross", "granularity": "fine"}, "readout='cross' needs"),
+    ({"readout": "cross", "granularity": "coarse"}, "readout='cross' needs"),
     ({"segment_lengths": (0.5, 31)}, "holds 31.*30 timepoints"),
     ({"segment_lengths": (0,)}, "holds 0; accepted"),
+    ({"segment_lengths": (0.0,)}, r"holds 0.0; accepted"),
     ({"segment_lengths": (1.5,)}, r"holds 1.5; accepted"),
     ({"segment_lengths": (True,)}, "holds True; accepted"),
     ({"segment_lengths": ()}, "has 0 lengths"),
@@ -288,6 +290,10 @@ class TestParameters:
     def test_shares_of_the_longest_series_are_rounded(self):
         config = network_config(small_mug(segment_lengths=(0.01, 0.29, 0.5)), 1, 10)
         assert [scale.length for scale in config.segment_scales] == [1, 3, 5]
+
+    def test_a_length_given_twice_counts_once(self, panel):
+        mug = small_mug(segment_lengths=(12, 6, 12), n_shapelets=2).fit(panel)
+        assert [scale.length for scale in mug.config_.segment_scales] == [6, 12]
 
     def test_a_patch_and_a_segment_may_be_the_whole_series(self, panel):
         mug = small_mug(patch_length=30, segment_lengths=(30,)).fit(panel)
@@ -482,7 +488,7 @@ class TestTraining:
         assert mug.set_params(**patient).fit(panel).n_iter_ == 60
 
     @pytest.mark.parametrize(
-        ("n_series", "n_steps"), [(20, 100), (1000, 100), (4000, 200), (10**6, 1000)]
+        ("n_series", "n_steps"), [(20, 100), (1000, 100), (5000, 224), (10**6, 1000)]
     )
     def test_automatic_budget(self, n_series, n_steps):
         plan = training_plan(MUGTransformer(), n_series, 0, torch.device("cpu"))
@@ -530,7 +536,7 @@ class TestTraining:
         ("granularity", "change"),
         [
             ("fine", {"segment_lengths": (40,), "n_shapelets": 9}),
-            ("fine", {"n_random_shapelets": 0}),
+            ("fine", {"n_random_shapelets": 0, "fusion": "concat"}),
             ("coarse", {"n_heads": 3, "n_layers": 7, "fusion": "concat"}),
         ],
     )

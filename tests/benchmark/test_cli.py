@@ -1,8 +1,10 @@
 """The benchmark on the command line."""
 
 import re
+import shutil
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +157,17 @@ class TestDownload:
         names = ["--datasets", "A", "UnitTest", "--methods", "raw"]
         assert run(folder, output, "--download", *names) == 0
         assert connections == []
+
+    def test_what_was_fetched_is_run(self, folder, tmp_path, output, monkeypatch):
+        def fetch(name, extract_path):
+            fetched = Path(extract_path, name)
+            fetched.mkdir()
+            shutil.copy(folder / "A.npz", fetched / f"{name}.npz")
+
+        monkeypatch.setattr("aeon.datasets.load_classification", fetch)
+        names = ["--datasets", "Coffee", "Beef", "UnitTest", "--methods", "raw"]
+        assert run(tmp_path / "new", output, "--download", *names) == 0
+        assert {*load_results(output)["dataset"]} == {"Coffee", "Beef", "UnitTest"}
 
     @pytest.mark.usefixtures("without_aeon")
     def test_it_needs_aeon(self, folder, output, capsys):
