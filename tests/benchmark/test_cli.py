@@ -1,5 +1,6 @@
 """The benchmark on the command line."""
 
+import inspect
 import re
 import shutil
 import socket
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mug_sklearn.__main__ import main
-from mug_sklearn.benchmark import METHODS, load_results
+from mug_sklearn.benchmark import METHODS, load_results, run_benchmark
+from mug_sklearn.benchmark.cli import _run_parser
 
 
 @pytest.fixture
@@ -67,6 +69,25 @@ def test_resamples_jobs_published_figures_and_pictures_arrive(folder, output, tm
     assert "TNC (published)" in (pictures / "report.md").read_text()
 
 
+def test_a_set_in_the_folder_goes_before_a_bundled_one(folder, output):
+    (folder / "A.npz").rename(folder / "UnitTest.npz")
+    assert run(folder, output, "--datasets", "UnitTest", "--methods", "raw") == 0
+    assert set(load_results(output)["n_test"]) == {20}
+
+
+def test_defaults_are_those_that_the_function_and_the_help_tell():
+    parameters = inspect.signature(run_benchmark).parameters
+    args = _run_parser().parse_args(["--output", "results.csv"])
+    assert args.methods == ["mug"]
+    for option, name, default in (
+        (tuple(args.classifiers), "classifiers", ("svm", "svc")),
+        (args.seeds, "seeds", 3),
+        (args.resamples, "resamples", 0),
+        (args.jobs, "n_jobs", 1),
+    ):
+        assert option == parameters[name].default == default
+
+
 def test_bundled_sets_need_no_folder(output):
     arguments = ["--datasets", "UnitTest", "--methods", "raw"]
     assert main(["benchmark", *arguments, "--output", str(output)]) == 0
@@ -75,10 +96,12 @@ def test_bundled_sets_need_no_folder(output):
 
 @pytest.mark.usefixtures("one_class")
 def test_failures_are_listed_and_give_another_exit_code(folder, output, capsys):
-    assert run(folder, output, "--methods", "raw", "--classifiers", "svc") == 1
+    arguments = ["--methods", "raw,mug-untrained", "--seeds", "1"]
+    assert run(folder, output, *arguments, "--classifiers", "svc") == 1
     lines = capsys.readouterr().err.splitlines()
-    assert re.match("A, resample 0, raw, seed 0: ValueError: .*class", lines[-2])
-    assert lines[-1] == "1 fits failed; the same command tries them again"
+    for method, line in zip(("raw", "mug-untrained"), lines[-3:-1], strict=True):
+        assert re.match(f"A, resample 0, {method}, seed 0: ValueError: .*class", line)
+    assert lines[-1] == "2 fits failed; the same command tries them again"
 
 
 @pytest.mark.parametrize(
@@ -104,9 +127,16 @@ def test_errors_take_one_line_before_any_work(
     assert not output.exists()
 
 
-def test_all_needs_a_folder(output, capsys):
-    assert main(["benchmark", "--output", str(output)]) == 2
-    assert "--data" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "'all' is every data set in the folder that --data names"),
+        (["--download", "--datasets", "Coffee"], "--download needs --data and"),
+    ],
+)
+def test_what_needs_a_folder(output, capsys, arguments, message):
+    assert main(["benchmark", *arguments, "--output", str(output)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_told(tmp_path, output, capsys):
@@ -117,10 +147,17 @@ def test_an_empty_folder_is_told(tmp_path, output, capsys):
 
 
 @pytest.mark.usefixtures("without_aeon")
-def test_peers_without_aeon_name_the_extra(folder, output, capsys):
-    assert run(folder, output, "--methods", "raw", "hydra", "rdst") == 2
+@pytest.mark.parametrize(
+    ("methods", "peers"),
+    [
+        ("raw,hydra,rdst", "hydra, rdst"),
+        ("all", ", ".join(name for name in METHODS if METHODS[name].needs_aeon)),
+    ],
+)
+def test_peers_without_aeon_name_the_extra(folder, output, capsys, methods, peers):
+    assert run(folder, output, "--methods", methods) == 2
     message = capsys.readouterr().err
-    assert 'for hydra, rdst: pip install "mug_sklearn[benchmark]"' in message
+    assert f'for {peers}: pip install "mug_sklearn[benchmark]"' in message
     assert not output.exists()
     assert run(folder, output, "--methods", "raw") == 0
 
@@ -136,11 +173,20 @@ class TestDownload:
         assert "no data set Tee: neither" in capsys.readouterr().err
         assert connections == []
 
-    @pytest.mark.parametrize("option", ["methods", "classifiers", "seeds", "resamples"])
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("methods", "-1"),
+            ("classifiers", "-1"),
+            ("seeds", "-1"),
+            ("resamples", "-1"),
+            ("jobs", "0"),
+        ],
+    )
     def test_what_is_wrong_is_told_first(
-        self, folder, output, capsys, connections, option
+        self, folder, output, capsys, connections, option, value
     ):
-        names = ["--datasets", "Coffee", f"--{option}", "-1"]
+        names = ["--datasets", "Coffee", f"--{option}", value]
         assert run(folder, output, "--download", *names) == 2
         assert option in capsys.readouterr().err
         assert connections == []
@@ -168,6 +214,10 @@ class TestDownload:
         names = ["--datasets", "Coffee", "Beef", "UnitTest", "--methods", "raw"]
         assert run(tmp_path / "new", output, "--download", *names) == 0
         assert {*load_results(output)["dataset"]} == {"Coffee", "Beef", "UnitTest"}
+        assert {path.name for path in (tmp_path / "new").iterdir()} == {
+            "Coffee",
+            "Beef",
+        }
 
     @pytest.mark.usefixtures("without_aeon")
     def test_it_needs_aeon(self, folder, output, capsys):
@@ -178,7 +228,15 @@ class TestDownload:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["benchmark", "--help"], ["benchmark report", "--download", *METHODS]),
+        (
+            ["benchmark", "--help"],
+            [
+                "benchmark report",
+                "--download",
+                "classifiers: svm, svc, ",
+                *(f"\n  {name} " for name in METHODS),
+            ],
+        ),
         (["benchmark", "report", "--help"], ["--published", "RESULTS.csv"]),
         (["--help"], ["demo", "benchmark"]),
     ],
