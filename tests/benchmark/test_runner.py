@@ -69,10 +69,10 @@ def selfish(seed):
 
 
 class ThreadCounter(FunctionTransformer):
-    """Makes embeddings as wide as torch has threads."""
+    """Makes embeddings as wide as torch and numba have threads."""
 
     def transform(self, X):
-        return np.ones((len(X), torch.get_num_threads()))
+        return np.ones((len(X), torch.get_num_threads() + numba.get_num_threads()))
 
 
 class OneChannel(FunctionTransformer):
@@ -429,10 +429,11 @@ def test_a_method_that_sets_threads_sets_them_only_for_itself(datasets, tmp_path
 
 
 def test_several_jobs_compute_on_one_thread_each(datasets, tmp_path):
-    methods = {"counter": Method(lambda seed: ThreadCounter())}
+    methods = {"counter": Method(lambda seed: ThreadCounter(), needs_aeon=True)}
+    all_threads = 3 + numba.get_num_threads()
     sources = {"A": datasets["A"]}
     with torch_threads(3), parallel_config(backend="threading"):
-        for n_jobs, expected in ((1, 3), (2, 1), (-1, 1)):
+        for n_jobs, expected in ((1, all_threads), (2, 2), (-1, 2)):
             run(sources, tmp_path / f"{n_jobs}.csv", methods, n_jobs=n_jobs)
             widths = load_results(tmp_path / f"{n_jobs}.csv")["embedding_width"]
             assert (widths == expected).all()
@@ -544,17 +545,19 @@ def test_wrong_arguments_stop_before_any_work(datasets, tmp_path, changed, messa
     ("content", "message"),
     [
         ("something else\n", "does not hold results"),
+        ("x" * 90 + "\udcff", f"it begins with '{'x' * 80}'"),
         (HEADER + "x" * 200_000 + "\n", "line 2: field larger than"),
         (HEADER + "A,0,raw\n" * 2, "has 3 fields in line 2, but 18 columns"),
     ],
-    ids=["header", "long field", "short rows"],
+    ids=["header", "no text", "long field", "short rows"],
 )
 def test_another_file_is_left_alone(datasets, tmp_path, content, message):
     output = tmp_path / "r.csv"
-    output.write_text(content)
+    before = content.encode(errors="surrogateescape")
+    output.write_bytes(before)
     with pytest.raises(ValueError, match=message):
         run(datasets, output)
-    assert output.read_text() == content
+    assert output.read_bytes() == before
 
 
 def test_a_line_that_another_run_left_torn_spoils_none(datasets, tmp_path):
@@ -580,7 +583,7 @@ def test_a_row_without_an_outcome_is_run_again(datasets, tmp_path):
 def test_results_that_a_spreadsheet_saved_are_gone_on_with(datasets, tmp_path):
     output = tmp_path / "r.csv"
     run(datasets, output)
-    saved = codecs.BOM_UTF8 + output.read_bytes()
+    saved = codecs.BOM_UTF8 + output.read_bytes().replace(b"\n", b"\r\n")
     output.write_bytes(saved)
     run(datasets, output)
     assert output.read_bytes() == saved
