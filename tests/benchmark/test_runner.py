@@ -138,7 +138,9 @@ def run_together(barrier, *arguments):
     run(*arguments)
 
 
-def test_every_pair_has_its_rows(datasets, tmp_path):
+def test_every_pair_has_its_rows(datasets, tmp_path, monkeypatch):
+    packages = ("mug_sklearn", "torch", "scikit-learn", "aeon", "numpy")
+    monkeypatch.setattr(runner, "_PACKAGES", ("not-installed", *runner._PACKAGES))
     output = tmp_path / "new" / "results.csv"
     assert run(datasets, output, classifiers=["svc", "ridge"]) == 0
     results = load_results(output)
@@ -151,11 +153,11 @@ def test_every_pair_has_its_rows(datasets, tmp_path):
     assert (results["n_train"] == 20).all()
     for column in ("fit_seconds", "transform_seconds", "peak_memory_mb"):
         assert (results[column] > 0).all()
-    packages = ("mug_sklearn", "torch", "scikit-learn", "aeon", "numpy")
     found = ";".join(f"{package}={version(package)}" for package in packages)
     assert set(results["versions"]) == {found}
     computer = f"; {os.cpu_count()} cores; {platform.system()}"
     assert results["machine"].str.endswith(computer).all()
+    assert not results["machine"].str.contains("model name").any()
     times = results["finished"].map(datetime.fromisoformat)
     assert (datetime.now(UTC) - times < timedelta(minutes=5)).all()
 
