@@ -151,7 +151,10 @@ def test_an_empty_folder_is_told(tmp_path, output, capsys):
     ("methods", "peers"),
     [
         ("raw,hydra,rdst", "hydra, rdst"),
-        ("all", ", ".join(name for name in METHODS if METHODS[name].needs_aeon)),
+        (
+            "all",
+            "catch22, minirocket, multirocket, hydra, rdst, 1nn-euclidean, 1nn-dtw",
+        ),
     ],
 )
 def test_peers_without_aeon_name_the_extra(folder, output, capsys, methods, peers):

@@ -146,7 +146,10 @@ def test_a_peer_is_what_its_name_says(name, peer):
 
 @pytest.mark.parametrize("distance", ["euclidean", "dtw"])
 def test_neighbours_are_nearest_by_what_the_name_says(distance):
-    assert METHODS[f"1nn-{distance}"].make(0)[-1].distance == distance
+    method = METHODS[f"1nn-{distance}"]
+    classifier = method.make(0)[-1]
+    assert method.is_classifier
+    assert (classifier.distance, classifier.n_neighbors) == (distance, 1)
 
 
 @pytest.mark.parametrize("name", METHODS)
