@@ -8,7 +8,9 @@ import pytest
 from mug_sklearn import _fitting, _reservoir, _settings
 from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH
 from mug_sklearn._input_forms import MANY_PATCHES
+from mug_sklearn.benchmark import protocol
 from mug_sklearn.nn import bank
+from mug_sklearn.pretraining import discovery
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,33 +38,33 @@ def test_files_that_contributing_names_are_there():
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
+HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
+
+
 @pytest.mark.parametrize(
     ("file", "said", "number", "meant"),
     [
-        ("how_mug_works", "averaged down to at most 16", _settings.SEGMENT_POINTS, 16),
+        (HOW, "averaged down to at most 16", _settings.SEGMENT_POINTS, 16),
+        (HOW, "most 256 training series", _fitting.DISCOVERY_SERIES, 256),
+        (HOW, "or a million values", _fitting.SAMPLE_VALUES, 2**20),
+        (HOW, "at most 32 training", _fitting.CALIBRATION_SERIES, 32),
+        (HOW, "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
+        (HOW, "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
+        ("docs/guide/training.md", "up to 512 of", _reservoir.MOST_SERIES, 512),
+        ("docs/guide/training.md", "4.2 million", _reservoir.MOST_VALUES, 2**22),
+        (COST, "from 1,024 tokens on", MANY_PATCHES, 1024),
+        (COST, "256 series, at most 65,536", CPU_BATCH, (2**16, 256)),
         (
-            "how_mug_works",
-            "most 256 training series",
-            _fitting.DISCOVERY_SERIES,
-            256,
+            "docs/performance.md",
+            "or 2,097,152, on",
+            ACCELERATOR_BATCH,
+            (2**21, 2048),
         ),
-        ("how_mug_works", "or a million values", _fitting.SAMPLE_VALUES, 2**20),
-        ("how_mug_works", "at most 32 training", _fitting.CALIBRATION_SERIES, 32),
-        ("how_mug_works", "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
-        ("how_mug_works", "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
-        ("guide/training", "up to 512 of them or", _reservoir.MOST_SERIES, 512),
-        ("guide/training", "or 4.2 million values", _reservoir.MOST_VALUES, 2**22),
-        ("guide/memory_and_speed", "from 1,024 tokens on", MANY_PATCHES, 1024),
-        (
-            "guide/memory_and_speed",
-            "256 series, at most 65",
-            CPU_BATCH,
-            (2**16, 256),
-        ),
-        ("performance", "(2,048, or 2,097,152,", ACCELERATOR_BATCH, (2**21, 2048)),
+        (discovery.__file__, "At most 2,048 segments", discovery.MAX_CANDIDATES, 2048),
+        (protocol.__file__, "sample of 10,000 is", protocol.MOST_SERIES, 10_000),
     ],
 )
-def test_numbers_in_the_documentation_are_those_of_the_code(file, said, number, meant):
-    text = (ROOT / "docs" / f"{file}.md").read_text(encoding="utf-8")
+def test_numbers_that_are_told_are_those_of_the_code(file, said, number, meant):
+    text = (ROOT / file).read_text(encoding="utf-8")
     assert said in " ".join(text.split())
     assert number == meant

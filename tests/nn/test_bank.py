@@ -12,7 +12,6 @@ import torch
 from mug_sklearn.nn import bank as bank_module
 from mug_sklearn.nn.bank import (
     GROUP_SIZE,
-    MARGIN,
     MAX_MIXED_CHANNELS,
     PATTERN_LENGTH,
     DilatedShapelets,
@@ -264,7 +263,7 @@ def ranks_of_thresholds(scale, values, observed):
         slow_responses(scale, signal, known)[:, known]
         for signal, known in zip(signals, masks, strict=True)
     ]
-    above = np.concatenate(responses, axis=1) + MARGIN
+    above = np.concatenate(responses, axis=1) + 1e-4
     above -= scale.thresholds[0, :, None].numpy()
     np.testing.assert_allclose(np.abs(above).min(axis=1), 0, atol=1e-9)
     return (above < -1e-9).mean(axis=1)
