@@ -127,6 +127,12 @@ def test_errors_take_one_line_before_any_work(
     assert not output.exists()
 
 
+def test_a_file_for_the_results_must_be_named(capsys):
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--datasets", "UnitTest"])
+    assert "required: --output" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -225,7 +231,7 @@ class TestDownload:
     @pytest.mark.usefixtures("without_aeon")
     def test_it_needs_aeon(self, folder, output, capsys):
         assert run(folder, output, "--download", "--datasets", "Coffee") == 2
-        assert "mug_sklearn[benchmark]" in capsys.readouterr().err
+        assert "needed for the download of Coffee: pip" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
