@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mug_sklearn import _fitting, _reservoir, _settings
@@ -62,6 +63,8 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         ),
         (discovery.__file__, "At most 2,048 segments", discovery.MAX_CANDIDATES, 2048),
         (protocol.__file__, "sample of 10,000 is", protocol.MOST_SERIES, 10_000),
+        (protocol.__file__, "1e4 and infinity", protocol.GRID[-2:], (1e4, np.inf)),
+        (protocol.__file__, "SVC(max_iter=100_000)", protocol.MAX_ITER, 100_000),
     ],
 )
 def test_numbers_that_are_told_are_those_of_the_code(file, said, number, meant):

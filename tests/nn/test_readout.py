@@ -76,16 +76,18 @@ def test_every_dimension_has_mean_zero_and_variance_one(n):
 @pytest.mark.parametrize("embedding_dim", [None, 8])
 def test_a_block_that_only_rounding_changes_counts_as_constant(embedding_dim):
     blocks = make_blocks()
-    noise = torch.finfo(torch.float32).eps * (torch.arange(240) % 2).reshape(40, 6)
-    constant, rounded = (
-        blocks | {"multi": torch.ones(40, 6)},
-        blocks | {"multi": 1 + noise},
+    noise = torch.finfo(torch.float32).eps * (torch.arange(40) % 2)[:, None]
+    constant, rounded, varying = (
+        blocks | {"multi": 1 + size * noise.expand(-1, 6)} for size in (0, 1, 30)
     )
     expected = fit_readout(constant, embedding_dim)(constant)
     actual = fit_readout(rounded, embedding_dim)(rounded)
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
     later = fit_readout(constant, embedding_dim)(rounded)
     torch.testing.assert_close(later, expected, atol=1e-5, rtol=0)
+    # Thirty times as much is more than rounding.
+    changed = fit_readout(varying, embedding_dim)(varying)
+    assert (changed - expected).abs().max() > 0.05
 
 
 @settings(deadline=None)
