@@ -9,7 +9,7 @@ import pytest
 from mug_sklearn import _fitting, _reservoir, _settings
 from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH
 from mug_sklearn._input_forms import MANY_PATCHES
-from mug_sklearn.benchmark import protocol
+from mug_sklearn.benchmark import protocol, report_figures
 from mug_sklearn.nn import bank
 from mug_sklearn.pretraining import discovery
 
@@ -64,6 +64,7 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (discovery.__file__, "At most 2,048 segments", discovery.MAX_CANDIDATES, 2048),
         (protocol.__file__, "sample of 10,000 is", protocol.MOST_SERIES, 10_000),
         (protocol.__file__, "1e4 and infinity", protocol.GRID[-2:], (1e4, np.inf)),
+        (report_figures.__file__, "not tell apart at 5 %", report_figures._ALPHA, 0.05),
         (protocol.__file__, "SVC(max_iter=100_000)", protocol.MAX_ITER, 100_000),
     ],
 )

@@ -30,7 +30,8 @@ def test_ranks_without_a_complete_row_are_nan():
 
 
 def test_noise_is_a_draw():
-    table = pd.DataFrame({"a": [0.1 + 0.2, 0.5, NAN], "b": [0.3, 0.6, 0.7]})
+    # One series of a hundred thousand is no noise.
+    table = pd.DataFrame({"a": [0.1 + 0.2, 0.5, NAN], "b": [0.3, 0.50001, 0.7]})
     assert win_draw_loss(table, "a", "b") == WinDrawLoss(wins=0, draws=1, losses=1)
     assert average_ranks(table).tolist() == [1.75, 1.25]
     with pytest.raises(ValueError, match=r"no method 'c'.*'a', 'b'"):
