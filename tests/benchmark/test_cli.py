@@ -62,11 +62,14 @@ def test_resamples_jobs_published_figures_and_pictures_arrive(folder, output, tm
     arguments += ["--classifiers", "svc", "--resamples", "1", "--jobs", "2"]
     assert run(folder, output, *arguments) == 0
     assert set(load_results(output)["resample"]) == {"0", "1"}
-    published, pictures = tmp_path / "ucr.csv", tmp_path / "report"
-    published.write_text("dataset,method,accuracy,source\nA,TNC,0.5,paper\n")
-    options = ["--published", str(published), "--output", str(pictures)]
+    published, pictures = [tmp_path / "ucr.csv", tmp_path / "uea.csv"], tmp_path / "out"
+    for path, method in zip(published, ("TNC", "TST"), strict=True):
+        path.write_text(f"dataset,method,accuracy,source\nA,{method},0.5,paper\n")
+    options = ["--published", *map(str, published), "--output", str(pictures)]
     assert main(["benchmark", "report", str(output), *options]) == 0
-    assert "TNC (published)" in (pictures / "report.md").read_text()
+    report = (pictures / "report.md").read_text()
+    assert "TNC (published)" in report
+    assert "TST (published)" in report
 
 
 def test_a_set_in_the_folder_goes_before_a_bundled_one(folder, output):
