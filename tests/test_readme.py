@@ -53,7 +53,7 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
         ("docs/guide/training.md", "up to 512 of", _reservoir.MOST_SERIES, 512),
         ("docs/guide/training.md", "4.2 million", _reservoir.MOST_VALUES, 2**22),
-        (COST, "from 1,024 tokens on", MANY_PATCHES, 1024),
+        (COST, "above 1,024 tokens", MANY_PATCHES, 1024),
         (COST, "256 series, at most 65,536", CPU_BATCH, (2**16, 256)),
         (
             "docs/performance.md",
