@@ -98,7 +98,8 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         "ensure_all_finite": "allow-nan",
         "dtype": [np.float64, np.float32],
     }
-    if reset or (estimator._fitted_on_table and _has_two_dimensions(X)):
+    # Without `ndim`, as polars' frames are, it counts as a table.
+    if reset or (estimator._fitted_on_table and getattr(X, "ndim", 2) == 2):
         try:
             array = validate_data(estimator, X, reset=reset, **settings)
         except ValueError as error:
@@ -127,13 +128,6 @@ def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         estimator._fitted_on_table = array.ndim == 2
         estimator._fitted_width = array.shape[-1]
     return array[:, None, :] if array.ndim == 2 else array
-
-
-def _has_two_dimensions(X: Any) -> bool:
-    """Whether an array-like has two dimensions; without `ndim`, it counts as such."""
-    # Not by numpy's function alone, which not every array-like supports.
-    is_nested = isinstance(X, list | tuple)
-    return (np.ndim(X) if is_nested else getattr(X, "ndim", 2)) == 2
 
 
 def is_list_of_series(X: Any, rows_are_series: bool = False) -> bool:
