@@ -869,10 +869,10 @@ class MUGTransformer(
         n_earlier = len(self.history_) - tasks.first_epoch
 
         def end_epoch(trainer: Trainer, epoch: int) -> bool:
-            summary = trainer.epoch_summary(epoch)
             number = n_earlier + epoch
+            summary = {"epoch": number + 1} | trainer.epoch_summary(epoch)
             # Cut: where memory ran out, the epochs are repeated.
-            self.history_ = [*self.history_[:number], summary | {"epoch": number + 1}]
+            self.history_ = [*self.history_[:number], summary]
             self._unfinished = course, trainer
             return tasks.end_epoch(epoch, lambda: self._stopped().__dict__)
 

@@ -202,11 +202,11 @@ class Trainer:
         return before - now < self.plan.tol * abs(before)
 
     def epoch_summary(self, epoch: int) -> dict[str, float]:
-        """An epoch's number (from 1), steps and mean terms; `epoch` counts from 0."""
+        """An epoch's number of steps and mean terms; `epoch` counts from 0."""
         size = self.plan.steps_per_epoch
         steps = self.losses[epoch * size : (epoch + 1) * size]
         means = {key: float(np.mean([s[key] for s in steps])) for key in steps[0]}
-        return {"epoch": epoch + 1, "n_steps": len(steps)} | means
+        return {"n_steps": len(steps)} | means
 
     def _train_step(self) -> dict[str, float]:
         rng = RandomStream.STEP.generator(self.plan.seed, self.step)
