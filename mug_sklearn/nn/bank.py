@@ -172,8 +172,7 @@ class DilatedShapelets(nn.Module):
             order = torch.randperm(
                 n_channels, generator=generator, device=generator.device
             )
-            chosen = order[:size]
-            mix[chosen] = 1.0 / math.sqrt(size)
+            mix[order[:size]] = 1.0 / math.sqrt(size)
 
     @torch.no_grad()
     def calibrate(

@@ -54,7 +54,7 @@ class _PermutahedronProjection(torch.autograd.Function):
         size = values.shape[1]
         ranks = torch.arange(size, 0, -1, dtype=values.dtype, device=values.device)
         excess = ordered - ranks
-        pooled = _pool_adjacent_violators(excess.detach().cpu().double().numpy())
+        pooled = _pool_adjacent_violators(excess.cpu().double().numpy())
         sizes = torch.from_numpy(pooled).to(values.device)
         projected = ordered - _block_mean(excess, sizes)
         ctx.save_for_backward(order, sizes)
