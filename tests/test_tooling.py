@@ -87,7 +87,7 @@ def test_a_table_keeps_its_index(table):
     assert list(embedding.index) == list(frame.index)
 
 
-def test_html_shows_the_parameters_and_leads_to_the_documentation(panel):
+def test_html_shows_the_parameters_and_leads_to_the_documentation():
     html = make_pipeline(small_mug(), SVC())._repr_html_()
     assert "MUGTransformer" in html
     assert "n_random_shapelets" in html

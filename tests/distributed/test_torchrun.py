@@ -70,7 +70,7 @@ def test_the_command_gives_the_losses_of_one_process(panel, tmp_path):
     assert np.isfinite(loaded.transform(panel)).all()
 
 
-def test_every_loss_and_granularity(series, path):
+def test_every_loss_and_granularity(path):
     """In double precision, where nothing blows rounding up to a visible size."""
     cases = [
         {},
