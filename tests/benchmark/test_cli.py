@@ -250,7 +250,6 @@ class TestDownload:
             ],
         ),
         (["benchmark", "report", "--help"], ["--published", "RESULTS.csv"]),
-        (["--help"], ["demo", "benchmark"]),
     ],
 )
 def test_help(capsys, arguments, words):
