@@ -29,6 +29,11 @@ def assert_close(actual, expected):
     assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
+def assert_each_is_embedded_alone_as_together(mug, X):
+    for series, expected in zip(X, mug.transform(X), strict=True):
+        assert_array_equal(mug.transform([series])[0], expected)
+
+
 class TestForms:
     def test_univariate_forms_are_equal(self, table):
         expected = small_mug().fit_transform(table)
@@ -46,6 +51,7 @@ class TestForms:
             "negated tensor": torch._neg_view(torch.from_numpy(-table)),
             "float32": table.astype(np.float32),
             "Fortran order": np.asfortranarray(table),
+            "objects": table.astype(object),
         }
         for form in forms.values():
             assert_close(small_mug().fit_transform(form), expected)
@@ -100,10 +106,6 @@ class TestForms:
         mug = small_mug().fit(list(table))
         assert_close(mug.transform(table), expected)
 
-    def test_object_dtype_of_plain_numbers(self, table):
-        expected = small_mug().fit_transform(table)
-        assert_close(small_mug().fit_transform(table.astype(object)), expected)
-
     def test_nullable_pandas(self, table):
         frame = pd.DataFrame(table).convert_dtypes()
         frame.iloc[2, 3] = pd.NA
@@ -143,46 +145,32 @@ class TestForms:
         assert not hasattr(mug, "feature_names_in_")
 
     def test_attributes(self, panel, table):
-        mug = small_mug().fit(panel)
-        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
-            2,
-            2,
-            30,
-        )
-        mug.fit(table)
-        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
-            30,
-            1,
-            30,
-        )
-        mug.fit([series[:, :20] for series in panel])
-        assert (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_) == (
-            2,
-            2,
-            20,
-        )
+        mug = small_mug()
+        shorter = [series[:, :20] for series in panel]
+        for X, expected in (
+            (panel, (2, 2, 30)),
+            (table, (30, 1, 30)),
+            (shorter, (2, 2, 20)),
+        ):
+            mug.fit(X)
+            found = (mug.n_features_in_, mug.n_channels_in_, mug.n_timepoints_in_)
+            assert found == expected
 
     @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
     def test_alone_as_in_a_batch(self, ragged, granularity):
         mug = small_mug(granularity=granularity, embedding_dim=None).fit(ragged)
-        together = mug.transform(ragged)
-        for series, expected in zip(ragged, together, strict=True):
-            assert_array_equal(mug.transform([series])[0], expected)
+        assert_each_is_embedded_alone_as_together(mug, ragged)
 
     @pytest.mark.parametrize(("d_model", "n_heads"), [(2, 1), (5, 1), (6, 1), (33, 3)])
     def test_alone_as_in_a_batch_at_odd_widths(self, panel, d_model, n_heads):
         # Thirty-five timepoints of such widths fill no whole cache lines.
         odd = np.concatenate((panel, panel[:, :, :5]), axis=2)
         mug = small_mug(d_model=d_model, n_heads=n_heads, embedding_dim=None).fit(odd)
-        together = mug.transform(odd)
-        for series, expected in zip(odd, together, strict=True):
-            assert_array_equal(mug.transform([series])[0], expected)
+        assert_each_is_embedded_alone_as_together(mug, odd)
 
     def test_alone_as_in_a_batch_at_default_size(self, ragged):
         mug = MUGTransformer(max_epochs=3, device="cpu", random_state=0).fit(ragged)
-        together = mug.transform(ragged)
-        for series, expected in zip(ragged, together, strict=True):
-            assert_array_equal(mug.transform([series])[0], expected)
+        assert_each_is_embedded_alone_as_together(mug, ragged)
 
     def test_nested_lists_are_read_alike_whatever_their_lengths(self, ragged):
         # As they come from JSON: those of one batch may happen to be equal.
