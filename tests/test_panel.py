@@ -1,5 +1,7 @@
 """The panel: lengths, statistics, batches."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import mug_sklearn._panel
 from mug_sklearn._panel import Panel
 
 CPU = torch.device("cpu")
@@ -35,13 +36,9 @@ def test_lengths_end_with_the_last_observed_timepoint(cube):
 @given(cubes, st.integers(1, 30))
 @settings(deadline=None, max_examples=80)
 def test_statistics_are_numpys_whatever_the_chunks(cube, chunk):
-    original = mug_sklearn._panel.CHUNK_VALUES
-    mug_sklearn._panel.CHUNK_VALUES = chunk
-    try:
+    with mock.patch("mug_sklearn._panel.CHUNK_VALUES", chunk):
         location, scale = Panel(cube).channel_statistics
         ragged_location, ragged_scale = Panel(list(cube)).channel_statistics
-    finally:
-        mug_sklearn._panel.CHUNK_VALUES = original
     for channel in range(cube.shape[1]):
         values = cube[:, channel][~np.isnan(cube[:, channel])]
         mean = values.mean() if len(values) else 0.0

@@ -194,14 +194,13 @@ def test_a_series_has_the_same_features_in_every_batch():
         assert torch.equal(alone[0], together[row])
 
 
+def double(number):
+    return 2 * number
+
+
 def test_loops_compile_where_nothing_may_be_written(monkeypatch):
     monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
-
-    @compiled
-    def double(number):
-        return 2 * number
-
-    assert double(4) == 8
+    assert compiled(double)(4) == 8
 
 
 def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_path):
@@ -211,21 +210,12 @@ def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_pa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
-
-    @compiled
-    def double(number):
-        return 2 * number
-
-    assert double(4) == 8
+    assert compiled(double)(4) == 8
     assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_a_damaged_cache_is_written_anew(monkeypatch, tmp_path):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-
-    def double(number):
-        return 2 * number
-
     assert compiled(double)(4) == 8
     for kind in ("nbi", "nbc"):  # the index, and what it names
         (path,) = tmp_path.rglob(f"*.{kind}")

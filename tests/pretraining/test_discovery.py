@@ -15,13 +15,17 @@ from mug_sklearn.pretraining.discovery import (
 from ..conftest import small_mug
 
 
-def test_utility_is_its_equation():
-    rng = np.random.default_rng(0)
-    candidates, sizes = rng.normal(size=(5, 3)), np.array([9, 1, 4, 4, 2])
+def slow_utility(candidates, sizes):
     diversity = np.array(
         [sum(np.linalg.norm(one - other) for other in candidates) for one in candidates]
     )
-    expected = 0.5 * sizes / sizes.sum() + 0.5 * diversity / diversity.sum()
+    return 0.5 * sizes / sizes.sum() + 0.5 * diversity / diversity.sum()
+
+
+def test_utility_is_its_equation():
+    rng = np.random.default_rng(0)
+    candidates, sizes = rng.normal(size=(5, 3)), np.array([9, 1, 4, 4, 2])
+    expected = slow_utility(candidates, sizes)
     np.testing.assert_allclose(shapelet_utility(candidates, sizes), expected)
 
 
@@ -78,8 +82,7 @@ def test_clusters_are_those_of_lloyds_iterations(n_iter):
 def test_shapelets_are_the_candidates_of_highest_utility_best_first():
     rng = np.random.default_rng(0)
     places, sizes = 3.0 * rng.normal(size=(6, 2)), np.array([9, 1, 4, 7, 2, 30])
-    diversity = [sum(np.linalg.norm(one - other) for other in places) for one in places]
-    utility = 0.5 * sizes / sizes.sum() + 0.5 * np.array(diversity) / sum(diversity)
+    utility = slow_utility(places, sizes)
     # Six different segments are six clusters, of which half are chosen.
     embeddings = rng.permutation(np.repeat(places, sizes, axis=0))
     chosen = select_shapelets(embeddings, 3, np.random.default_rng(0))
