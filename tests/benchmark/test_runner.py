@@ -23,7 +23,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
-from mug_sklearn import MUGTransformer
 from mug_sklearn.benchmark import METHODS as ALL_METHODS
 from mug_sklearn.benchmark import Method, load_results, memory, run_benchmark, runner
 from mug_sklearn.benchmark.protocol import CLASSIFIERS
@@ -31,19 +30,11 @@ from mug_sklearn.benchmark.report_reading import RESULT_COLUMNS
 from mug_sklearn.benchmark.resampling import resample_split
 from mug_sklearn.datasets import Dataset, load_dataset
 
-from ..conftest import torch_threads
-
-SMALL = {
-    "max_epochs": 1,
-    "n_random_shapelets": 8,
-    "n_shapelets": 3,
-    "embedding_dim": 8,
-    "d_model": 8,
-}
+from ..conftest import small_mug, torch_threads
 
 
 def small(seed):
-    return MUGTransformer(random_state=seed, **SMALL)
+    return small_mug(random_state=seed)
 
 
 def broken(seed, message):
