@@ -26,11 +26,6 @@ ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/dev and /proc")
 QUICK = ["--max-epochs", "0", "--quiet"]
 
 
-@pytest.fixture(autouse=True)
-def in_tmp_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def gappy(table):
     """Gaps, and two series that end early."""
@@ -346,7 +341,7 @@ def test_rows_are_counted_in_the_whole_file(table, monkeypatch, capfd):
 
 class TestRefused:
     @pytest.fixture(autouse=True)
-    def some_files(self, tmp_path, table, panel, in_tmp_path):
+    def some_files(self, tmp_path, table, panel):
         np.save("a.npy", table)
         np.save("three.npy", np.zeros((3, 3, 20)))
         np.savez("two.npz", p=table, q=table)

@@ -22,11 +22,6 @@ METHODS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def in_tmp_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def table_of(text):
     number = r" +([\d.]+)"
     methods = "|".join(map(re.escape, METHODS))
