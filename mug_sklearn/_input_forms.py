@@ -44,20 +44,20 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     TypeError, ValueError
         If `X` is not acceptable; the message says what is.
     """
-    X = as_plain_array(X)
+    X = _as_plain_array(X)
     is_column = isinstance(X, np.ndarray) and X.ndim == 1
     if (isinstance(X, list | tuple) or is_column) and len(X) == 0:
         raise ValueError("X holds no series; at least one is required.")
     series: Any
     if is_list_of_series(X, not reset and not estimator._fitted_on_table):
-        series = series_from_list(X)
+        series = _series_from_list(X)
         if reset:
             estimator._fitted_on_table = False
             estimator._fitted_width = max(one.shape[1] for one in series)
             estimator.n_features_in_ = series[0].shape[0]
             estimator.__dict__.pop("feature_names_in_", None)
         n_channels = series[0].shape[0]
-    elif is_stored(X):
+    elif _is_stored(X):
         # The first row shows whether the rest will do.
         series = StoredSeries(X)
         first = series.rows(0, 1).reshape(min(1, X.shape[0]), *X.shape[1:])
@@ -68,7 +68,7 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
             f"X is of type {type(X).__name__}; accepted are arrays and lists of "
             f"arrays, such as a list of {values}."
         )
-    elif holds_series_in_cells(X):
+    elif _holds_series_in_cells(X):
         raise ValueError(
             f"X is a table of shape {X.shape} with a series in each cell; accepted "
             "are an array (n_series, n_channels, n_timepoints) and a list of "
@@ -91,7 +91,7 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
 
 def _read_array(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     """Validate a 2-D or 3-D array and return it as (n, C, T)."""
-    X = array_of_list(X, "X", "accepted are rows of one length")
+    X = _array_of_list(X, "X", "accepted are rows of one length")
     refuse_dates(X, "X")
     settings: dict[str, Any] = {
         "allow_nd": True,
@@ -165,7 +165,7 @@ def _is_array(X: Any) -> bool:
     return hasattr(X, "__array__") and hasattr(X, "__len__")
 
 
-def holds_series_in_cells(X: Any) -> bool:
+def _holds_series_in_cells(X: Any) -> bool:
     """Whether `X` is a table with a series in each cell, as sktime's nested panels."""
     shape: tuple[Any, ...] = getattr(X, "shape", ())  # a frame of polars has no ndim
     # Dask's frames do not know theirs.
@@ -180,7 +180,7 @@ def holds_series_in_cells(X: Any) -> bool:
         return False
 
 
-def is_stored(X: Any) -> bool:
+def _is_stored(X: Any) -> bool:
     """Whether `X`, which is no tensor, is a store to be read in pieces."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap) and X.ndim in (2, 3)
@@ -191,7 +191,7 @@ def is_stored(X: Any) -> bool:
     return has_rows and len(getattr(X, "shape", ())) in (2, 3)
 
 
-def as_plain_array(X: Any, name: str = "X") -> Any:
+def _as_plain_array(X: Any, name: str = "X") -> Any:
     """Convert what is nearly a numpy array to one; return anything else as it is.
 
     Converted are torch tensors, masked arrays (masked values become NaN), columns of
@@ -254,7 +254,7 @@ def _is_of_time(dtype: Any) -> bool:
     return str(dtype).startswith(("date", "time", "duration"))
 
 
-def array_of_list(X: Any, name: str, accepted: str) -> Any:
+def _array_of_list(X: Any, name: str, accepted: str) -> Any:
     """Convert a nested list to an array; return anything else as it is.
 
     Raises
@@ -264,7 +264,7 @@ def array_of_list(X: Any, name: str, accepted: str) -> Any:
     """
     if not isinstance(X, list | tuple):
         return X
-    rows = [as_plain_array(row, name) for row in X]
+    rows = [_as_plain_array(row, name) for row in X]
     try:
         return np.asarray(rows)
     except ValueError as error:
@@ -273,7 +273,7 @@ def array_of_list(X: Any, name: str, accepted: str) -> Any:
         ) from error
 
 
-def series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
+def _series_from_list(X: Sequence[Any]) -> list[np.ndarray]:
     """Validate a list of series.
 
     Parameters
@@ -327,10 +327,10 @@ def one_series(X: Any, name: str) -> np.ndarray:
             f"timepoints; {_FORMS_OF_A_SERIES}. The adapters in mug_sklearn.adapters "
             "take the panels of sktime and aeon."
         )
-    series = as_plain_array(computed(X), name)
+    series = _as_plain_array(computed(X), name)
     if isinstance(series, np.ndarray) and is_list_of_series(series):
         series = list(series)  # of channels
-    array = array_of_list(series, name, _FORMS_OF_A_SERIES)
+    array = _array_of_list(series, name, _FORMS_OF_A_SERIES)
     if not hasattr(array, "ndim"):
         array = np.asarray(array)
     if array.ndim == 0:
