@@ -22,8 +22,6 @@ _GRANULARITIES = {
     "fine only (TST) + SVC": "fine",
     "coarse only, with random shapelets + SVC": "coarse",
 }
-
-
 _PICTURES = ("embedding.png", "training_loss.png")
 
 
@@ -140,10 +138,7 @@ def _evaluate(
     started = time.perf_counter()
     transformer.fit(data.X_train)
     fitted = time.perf_counter()
-    train, test = (
-        transformer.transform(data.X_train),
-        transformer.transform(data.X_test),
-    )
+    train, test = map(transformer.transform, (data.X_train, data.X_test))
     transformed = time.perf_counter()
     accuracy = SVC().fit(train, data.y_train).score(test, data.y_test)
     result = _Result(
