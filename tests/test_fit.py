@@ -69,7 +69,7 @@ class TestDeterminism:
         again = small_mug(random_state=np.random.RandomState(7)).fit_transform(panel)
         assert_array_equal(first, again)
 
-    def test_what_fails_draws_nothing_from_it(self, panel):
+    def test_a_fit_that_fails_draws_nothing_from_an_instance(self, panel):
         state = np.random.RandomState(7)
         wild = {"learning_rate": 1e30, "max_epochs": 9, "early_stopping": False}
         for parameters, X in (
