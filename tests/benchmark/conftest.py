@@ -1,5 +1,7 @@
 """Two small data sets in a folder."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -17,14 +19,24 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def datasets(folder):
-    return {"A": folder / "A.npz", "B": folder / "sub" / "B.npz"}
+def one_set(folder):
+    return {"A": folder / "A.npz"}
 
 
 @pytest.fixture
-def one_class(datasets):
+def datasets(one_set, folder):
+    return one_set | {"B": folder / "sub" / "B.npz"}
+
+
+@pytest.fixture
+def one_class(one_set):
     """The data set A with training series of one class, which no SVC takes."""
-    with np.load(datasets["A"]) as content:
+    with np.load(one_set["A"]) as content:
         arrays = dict(content) | {"y_train": np.array(["u"] * 20)}
-    np.savez(datasets["A"], **arrays)
-    return {"A": datasets["A"]}
+    np.savez(one_set["A"], **arrays)
+    return one_set
+
+
+@pytest.fixture
+def without_aeon(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aeon", None)  # as if it were not installed

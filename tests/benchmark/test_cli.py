@@ -4,7 +4,6 @@ import inspect
 import re
 import shutil
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,6 @@ from mug_sklearn.benchmark.cli import _run_parser
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "results.csv"
-
-
-@pytest.fixture
-def without_aeon(monkeypatch):
-    monkeypatch.setitem(sys.modules, "aeon", None)  # as if it were not installed
 
 
 @pytest.fixture

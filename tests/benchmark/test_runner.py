@@ -244,23 +244,22 @@ def test_accuracies_are_whole_counts_of_series(tmp_path):
     assert right == pytest.approx(round(right), abs=1e-12)
 
 
-def test_a_rerun_does_only_what_is_left(datasets, tmp_path):
+def test_a_rerun_does_only_what_is_left(datasets, one_set, tmp_path):
     output = tmp_path / "r.csv"
-    run({"A": datasets["A"]}, output)
+    run(one_set, output)
     before = output.read_bytes()
-    run({"A": datasets["A"]}, output)
+    run(one_set, output)
     assert output.read_bytes() == before
     run(datasets, output, seeds=3)
     assert output.read_bytes().startswith(before)
     assert len(load_results(output)) == 6
 
 
-def test_a_rerun_adds_splits_and_classifiers_asked_for_now(datasets, tmp_path):
+def test_a_rerun_adds_splits_and_classifiers_asked_for_now(one_set, tmp_path):
     output = tmp_path / "r.csv"
-    sources = {"A": datasets["A"]}
-    run(sources, output)
+    run(one_set, output)
     for _ in range(2):
-        run(sources, output, resamples=1, classifiers=["svc", "ridge", "ridge"])
+        run(one_set, output, resamples=1, classifiers=["svc", "ridge", "ridge"])
     lines = [line.split(",")[:5] for line in output.read_text().splitlines()[1:]]
     assert sorted(lines) == [
         ["A", resample, "small", seed, classifier]
@@ -284,25 +283,25 @@ def test_results_of_other_versions_are_told(datasets, tmp_path):
         run(datasets, output, {"raw": ALL_METHODS["raw"]})
 
 
-def test_a_torn_line_is_run_again(datasets, tmp_path):
+def test_a_torn_line_is_run_again(one_set, tmp_path):
     output = tmp_path / "r.csv"
-    run({"A": datasets["A"]}, output)
+    run(one_set, output)
     whole = output.read_text()
     output.write_text(whole[:-30])
-    run({"A": datasets["A"]}, output)
+    run(one_set, output)
     results = load_results(output)
     assert len(results) == 2
     assert output.read_text().startswith(whole[: whole[:-1].rfind("\n") + 1])
 
 
-def test_a_failure_is_recorded_and_tried_again(datasets, tmp_path):
+def test_a_failure_is_recorded_and_tried_again(one_set, tmp_path):
     output = tmp_path / "r.csv"
     methods = METHODS | {"other": Method(partial(broken, message="no\nluck"))}
-    assert run({"A": datasets["A"]}, output, methods, seeds=1) == 1
+    assert run(one_set, output, methods, seeds=1) == 1
     results = load_results(output).set_index("method")
     assert results.loc["other", "error"] == "RuntimeError: no luck"
     assert results.loc["small", "error"] == ""
-    assert run({"A": datasets["A"]}, output, {"other": METHODS["small"]}, seeds=1) == 0
+    assert run(one_set, output, {"other": METHODS["small"]}, seeds=1) == 0
     assert (load_results(output)["error"] == "").all()
 
 
@@ -319,31 +318,30 @@ def test_failures_are_listed_in_the_end(datasets, tmp_path, capsys):
         ]
 
 
-def test_every_classifier_of_a_failed_fit_has_its_row(datasets, tmp_path):
+def test_every_classifier_of_a_failed_fit_has_its_row(one_set, tmp_path):
     output = tmp_path / "r.csv"
     methods = {"other": Method(partial(broken, message="no luck"))}
-    sources, classifiers = {"A": datasets["A"]}, ["svc", "ridge"]
-    assert run(sources, output, methods, seeds=1, classifiers=classifiers) == 1
+    classifiers = ["svc", "ridge"]
+    assert run(one_set, output, methods, seeds=1, classifiers=classifiers) == 1
     results = load_results(output)
     assert list(results["classifier"]) == classifiers
     assert (results["error"] == "RuntimeError: no luck").all()
 
 
 def test_a_classifier_that_fails_keeps_no_other_one_from_its_row(
-    datasets, tmp_path, monkeypatch
+    one_set, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(CLASSIFIERS, "svc", lambda: SVC(C=-1.0))
     output = tmp_path / "r.csv"
     methods = {"raw": ALL_METHODS["raw"]}
     classifiers = ["svc", "ridge"]
-    sources = {"A": datasets["A"]}
-    assert run(sources, output, methods, classifiers=classifiers) == 1
+    assert run(one_set, output, methods, classifiers=classifiers) == 1
     rows = load_results(output).set_index("classifier")
     assert "'C' parameter" in rows.loc["svc", "error"]
     assert rows.loc["ridge", "error"] == ""
     assert rows.loc["ridge", "accuracy"] > 0.9
     monkeypatch.setitem(CLASSIFIERS, "svc", SVC)
-    assert run(sources, output, methods, classifiers=classifiers) == 0
+    assert run(one_set, output, methods, classifiers=classifiers) == 0
     assert (load_results(output)["error"] == "").all()
 
 
@@ -369,11 +367,11 @@ def test_a_method_that_ends_its_process_stops_nothing_else(
     ("message", "found"),
     [("v" * 200_000, "v" * 986 + "…"), ("no file \udcff", r"no file \udcff")],
 )
-def test_no_message_makes_the_file_unreadable(datasets, tmp_path, message, found):
+def test_no_message_makes_the_file_unreadable(one_set, tmp_path, message, found):
     output = tmp_path / "r.csv"
     methods = METHODS | {"other": Method(partial(broken, message=message))}
     for _ in range(2):
-        assert run({"A": datasets["A"]}, output, methods, seeds=1) == 1
+        assert run(one_set, output, methods, seeds=1) == 1
     error = load_results(output).set_index("method").loc["other", "error"]
     assert error == f"RuntimeError: {found}"
 
@@ -394,48 +392,46 @@ def test_runs_may_share_a_file(datasets, tmp_path):
     assert sorted(load_results(output)["dataset"]) == ["A", "B"]
 
 
-def test_a_header_cut_off_is_completed(datasets, tmp_path):
+def test_a_header_cut_off_is_completed(one_set, tmp_path):
     output = tmp_path / "r.csv"
     output.write_text(",".join(RESULT_COLUMNS))
-    assert run({"A": datasets["A"]}, output) == 0
+    assert run(one_set, output) == 0
     assert len(load_results(output)) == 2
 
 
-def test_an_interrupt_leaves_a_file_to_go_on_from(datasets, tmp_path):
+def test_an_interrupt_leaves_a_file_to_go_on_from(one_set, tmp_path):
     output = tmp_path / "r.csv"
-    sources = {"A": datasets["A"]}
     with pytest.raises(KeyboardInterrupt):
-        run(sources, output, METHODS | {"stop": Method(interrupted)}, seeds=1)
+        run(one_set, output, METHODS | {"stop": Method(interrupted)}, seeds=1)
     before = output.read_bytes()
     assert len(load_results(output)) == 1
-    assert run(sources, output, seeds=1) == 0
+    assert run(one_set, output, seeds=1) == 0
     assert output.read_bytes() == before
 
 
-def test_a_method_that_sets_threads_sets_them_only_for_itself(datasets, tmp_path):
+def test_a_method_that_sets_threads_sets_them_only_for_itself(one_set, tmp_path):
     n_threads_of_numba = numba.get_num_threads()
     with torch_threads(2):
         methods = {"selfish": Method(selfish, needs_aeon=True)}
-        run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
+        run(one_set, tmp_path / "r.csv", methods, seeds=1)
         assert torch.get_num_threads() == 2
     assert numba.get_num_threads() == n_threads_of_numba
 
 
-def test_several_jobs_compute_on_one_thread_each(datasets, tmp_path):
+def test_several_jobs_compute_on_one_thread_each(one_set, tmp_path):
     methods = {"counter": Method(lambda seed: ThreadCounter(), needs_aeon=True)}
     all_threads = 3 + numba.get_num_threads()
-    sources = {"A": datasets["A"]}
     with torch_threads(3), parallel_config(backend="threading"):
         for n_jobs, expected in ((1, all_threads), (2, 2), (-1, 2)):
-            run(sources, tmp_path / f"{n_jobs}.csv", methods, n_jobs=n_jobs)
+            run(one_set, tmp_path / f"{n_jobs}.csv", methods, n_jobs=n_jobs)
             widths = load_results(tmp_path / f"{n_jobs}.csv")["embedding_width"]
             assert (widths == expected).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux resets the peak")
-def test_the_peak_of_memory_is_that_of_the_fit(datasets, tmp_path):
+def test_the_peak_of_memory_is_that_of_the_fit(one_set, tmp_path):
     methods = {"hungry": Method(lambda seed: Hungry(), is_random=False)} | METHODS
-    run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1)
+    run(one_set, tmp_path / "r.csv", methods, seeds=1)
     peak = load_results(tmp_path / "r.csv").set_index("method")["peak_memory_mb"]
     assert 200 < peak["hungry"] - peak["small"] < 800
 
@@ -446,10 +442,9 @@ def test_a_process_whose_name_ends_within_a_character_has_a_peak(tmp_path, monke
     assert memory.peak_memory_mb() == 2
 
 
-def test_a_program_without_a_console_shows_no_progress(datasets, tmp_path, monkeypatch):
+def test_a_program_without_a_console_shows_no_progress(one_set, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    sources = {"A": datasets["A"]}
-    assert run(sources, tmp_path / "r.csv", seeds=1, verbose=True) == 0
+    assert run(one_set, tmp_path / "r.csv", seeds=1, verbose=True) == 0
 
 
 def test_sources_are_those_of_the_folder_at_the_call(datasets, tmp_path, monkeypatch):
@@ -464,7 +459,7 @@ def test_sources_are_those_of_the_folder_at_the_call(datasets, tmp_path, monkeyp
     assert run(sources, tmp_path / "r.csv", {"moving": Method(moving)}) == 0
 
 
-def test_lines_are_written_under_the_lock(datasets, tmp_path, monkeypatch):
+def test_lines_are_written_under_the_lock(one_set, tmp_path, monkeypatch):
     output, lock, written = tmp_path / "r.csv", runner._lock, []
 
     @contextmanager
@@ -475,13 +470,13 @@ def test_lines_are_written_under_the_lock(datasets, tmp_path, monkeypatch):
             written.append(path.read_bytes().removeprefix(before))
 
     monkeypatch.setattr(runner, "_lock", watched)
-    run({"A": datasets["A"]}, output)
+    run(one_set, output)
     assert b"".join(written) == output.read_bytes()
     assert lock(output).lock_file == str(tmp_path / ".r.csv.lock")
 
 
-def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "aeon", None)  # as if it were not installed
+@pytest.mark.usefixtures("without_aeon")
+def test_methods_of_ones_own_may_need_aeon(datasets, tmp_path):
     methods = {"mine": Method(small, needs_aeon=True)}
     with pytest.raises(ImportError, match=r'mine: pip install "mug_sklearn\[bench'):
         run(datasets, tmp_path / "r.csv", methods)
@@ -498,9 +493,9 @@ def test_what_needs_aeon_is_compiled_once_before_it_is_timed(numbered, tmp_path)
     ]
 
 
-def test_methods_that_need_aeon_may_take_one_channel_alone(datasets, tmp_path):
+def test_methods_that_need_aeon_may_take_one_channel_alone(one_set, tmp_path):
     methods = {"mine": Method(lambda seed: OneChannel(), needs_aeon=True)}
-    assert run({"A": datasets["A"]}, tmp_path / "r.csv", methods, seeds=1) == 0
+    assert run(one_set, tmp_path / "r.csv", methods, seeds=1) == 0
 
 
 def test_processes_change_no_result(datasets, tmp_path):
@@ -553,7 +548,7 @@ def test_another_file_is_left_alone(datasets, tmp_path, content, message):
     assert output.read_bytes() == before
 
 
-def test_a_line_that_another_run_left_torn_spoils_none(datasets, tmp_path):
+def test_a_line_that_another_run_left_torn_spoils_none(one_set, tmp_path):
     output = tmp_path / "r.csv"
 
     def tearing(seed):
@@ -561,15 +556,15 @@ def test_a_line_that_another_run_left_torn_spoils_none(datasets, tmp_path):
             file.write("A,0,other,0,svc,0.")
         return small(seed)
 
-    run({"A": datasets["A"]}, output, {"small": Method(tearing)}, seeds=1)
+    run(one_set, output, {"small": Method(tearing)}, seeds=1)
     assert load_results(output)["method"].tolist() == ["small"]
 
 
-def test_a_row_without_an_outcome_is_run_again(datasets, tmp_path):
+def test_a_row_without_an_outcome_is_run_again(one_set, tmp_path):
     output = tmp_path / "r.csv"
     row = ["A", "0", "small", "0", "svc", *[""] * (len(RESULT_COLUMNS) - 5)]
     output.write_text(HEADER + ",".join(row) + "\n")
-    run({"A": datasets["A"]}, output, seeds=1)
+    run(one_set, output, seeds=1)
     assert load_results(output)["accuracy"].item() > 0.9
 
 
