@@ -764,8 +764,8 @@ class MUGTransformer(
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is not a complete file of `save`, or lacks a parameter of this
-            version.
+            If it is not a complete file of `save`, is damaged, or lacks a parameter of
+            this version.
         """
         state = read_state(path)
         # As pickle does it: a subclass's constructor may require arguments.

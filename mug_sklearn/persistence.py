@@ -4,6 +4,7 @@ As arrays, so that a pickle of the estimator holds no torch object: it loads on 
 machine without the device that it was trained on, and equal fits have equal states.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
 
 HEADER = "mug_sklearn"
-FORMAT = 1
+FORMAT = 2
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 
@@ -111,10 +112,16 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
     versions = installed_versions("mug_sklearn", "torch", "numpy")
-    header = json.dumps({"format": FORMAT, "versions": versions, "state": content})
+    header = {
+        "format": FORMAT,
+        "versions": versions,
+        "checksum": checksum(content, arrays),
+        "state": content,
+    }
+    metadata = {HEADER: json.dumps(header)}
     with replaced_file(path) as temporary:
         try:
-            safetensors.numpy.save_file(arrays, temporary, metadata={HEADER: header})
+            safetensors.numpy.save_file(arrays, temporary, metadata=metadata)
         except SafetensorError as error:  # such as on a full disk
             raise OSError(str(error)) from error
 
@@ -149,7 +156,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     PermissionError
         If it may not be read.
     ValueError
-        If it is not such a file, is incomplete, or has another format.
+        If it is not such a file, is incomplete or damaged, or has another format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
@@ -163,7 +170,11 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             found = content.get("format") if isinstance(content, dict) else None
             raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
-        state = _decoded(content.get("state"), file)
+        names = file.keys()
+        arrays = {name: file.get_tensor(name) for name in names}
+        if content.get("checksum") != checksum(content.get("state"), arrays):
+            raise ValueError("its content is not what was written")
+        state = _decoded(content["state"], arrays)
         if not isinstance(state, dict):
             raise ValueError(f"its state is of type {type(state).__name__}")
         return state
@@ -218,18 +229,27 @@ def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _decoded(content: Any, file: Any) -> Any:
+def checksum(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest of a state as the JSON and the arrays of a file."""
+    digest = hashlib.sha256(json.dumps(content).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _decoded(content: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(content, list):
-        return [_decoded(one, file) for one in content]
+        return [_decoded(one, arrays) for one in content]
     if not isinstance(content, dict):
         return content
     ((kind, inner),) = content.items()
     if kind == "array":
-        return file.get_tensor(inner)
+        return arrays[inner]
     if kind == "objects":
-        return np.array(_decoded(inner, file), dtype=object)
+        return np.array(_decoded(inner, arrays), dtype=object)
     if kind == "tuple":
-        return tuple(_decoded(inner, file))
+        return tuple(_decoded(inner, arrays))
     if kind == "dict":
-        return {key: _decoded(one, file) for key, one in inner.items()}
-    return RECORDS[kind](**_decoded(inner, file))
+        return {key: _decoded(one, arrays) for key, one in inner.items()}
+    return RECORDS[kind](**_decoded(inner, arrays))
