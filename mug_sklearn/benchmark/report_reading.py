@@ -52,7 +52,8 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is empty, lacks a column, holds no run, or holds a malformed row.
+        If the file is empty, lacks a column, holds no run, or holds a malformed row or
+        an accuracy that is not between 0 and 1.
 
     Examples
     --------
@@ -80,6 +81,7 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     results = results.sort_values("error", key=lambda error: error == "", kind="stable")
     results = results.drop_duplicates(KEY, keep="last").sort_index()
     results.loc[results["error"] != "", ["accuracy", "balanced_accuracy"]] = np.nan
+    _require_shares(Path(path), results)
     return results.reset_index(drop=True)
 
 
@@ -123,14 +125,20 @@ def load_published(path: str | PathLike[str]) -> pd.DataFrame:
             f"{path} has no accuracy for {row['method']!r} on {row['dataset']!r}; "
             "leave out figures that were not published."
         )
-    beyond = published[~published["accuracy"].between(0, 1)]
+    _require_shares(Path(path), published)
+    return published
+
+
+def _require_shares(path: Path, table: pd.DataFrame) -> None:
+    """Refuse accuracies in percent, or of no meaning."""
+    accuracy = table["accuracy"]
+    beyond = table[accuracy.notna() & ~accuracy.between(0, 1)]
     if len(beyond):
         row = beyond.iloc[0]
         raise ValueError(
             f"{path} has the accuracy {row['accuracy']:g} for {row['method']!r} on "
             f"{row['dataset']!r}; accepted are shares, from 0 to 1."
         )
-    return published
 
 
 def as_paths(paths: PathLikes) -> list[Path]:
@@ -166,6 +174,15 @@ def read_csv(
             f"{path} holds {found}, but must have the columns {listed(required)}; "
             f"it lacks {listed(missing)}."
         )
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice:
+        raise ValueError(f"{path} has several columns {listed(twice)}.")
+    last = rows[-1][1][-1].splitlines() if rows else []
+    if any(len(row) == len(header) for row in csv.reader(last[1:])):
+        raise ValueError(
+            f"{path} has a quote without an end before {last[1]!r}, which takes all "
+            "further lines into one field."
+        )
     if may_be_torn and rows and len(rows[-1][1]) < len(header):
         rows.pop()
     for line, row in rows:
@@ -177,11 +194,12 @@ def read_csv(
     table = pd.DataFrame([row for _, row in rows], columns=header, dtype=str)
     for column in numbers:
         values = pd.to_numeric(table[column], errors="coerce").astype(float)
-        wrong = table.loc[values.isna() & ~table[column].isin(["", "nan"]), column]
-        if len(wrong):
+        wrong = ~np.isfinite(values) & ~table[column].isin(["", "nan"])
+        if wrong.any():
+            line, text = rows[wrong.argmax()][0], table[column][wrong].iloc[0]
             raise ValueError(
-                f"{path} holds {wrong.iloc[0]!r} in column {column!r}, where a number "
-                "is expected."
+                f"{path} holds {text!r} in column {column!r} of line {line}, where a "
+                "number is expected."
             )
         table[column] = values
     return table

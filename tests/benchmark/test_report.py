@@ -197,6 +197,15 @@ def test_a_torn_last_line_is_left_out(write, cut):
     assert load_results(path)["dataset"].tolist() == ["A"]
 
 
+@pytest.mark.parametrize("column", ["seed", "machine"])
+def test_a_quote_without_an_end_takes_no_runs_away(write, column):
+    runs = [run(name, "mug", 0.9, **{column: "there"}) for name in "ABC"]
+    path = write(runs)
+    path.write_text(path.read_text().replace("there", '"there', 1))
+    with pytest.raises(ValueError, match="quote without an end before 'B,"):
+        load_results(path)
+
+
 def test_a_short_line_in_the_middle_is_an_error(write):
     path = write([run("A", "mug", 0.9)])
     header, row = path.read_text().splitlines()
@@ -213,8 +222,17 @@ def test_a_short_line_in_the_middle_is_an_error(write):
         (",".join(RESULT_COLUMNS) + "\n", "holds no run"),
         (
             ",".join(RESULT_COLUMNS) + "\nA,0,mug,0,svm,high" + "," * 12 + "\n",
-            "'high' in column 'accuracy'",
+            "'high' in column 'accuracy' of line 2",
         ),
+        (
+            ",".join(RESULT_COLUMNS) + "\nA,0,mug,0,svm,0.5,0.5,inf" + "," * 10 + "\n",
+            "'inf' in column 'fit_seconds' of line 2",
+        ),
+        (
+            ",".join(RESULT_COLUMNS) + "\nA,0,mug,0,svm,90" + "," * 12 + "\n",
+            "has the accuracy 90 for 'mug' on 'A'; accepted are shares",
+        ),
+        (",".join([*RESULT_COLUMNS, "error"]) + "\n", "several columns 'error'"),
     ],
 )
 def test_a_wrong_file_is_described(tmp_path, text, message):
