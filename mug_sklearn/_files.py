@@ -5,10 +5,11 @@ import secrets
 import stat
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from lzma import LZMAError
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 from zipfile import BadZipFile
 
@@ -19,9 +20,11 @@ from numpy.lib.npyio import NpzFile
 _PREFIX = ".mug_sklearn."
 # What numpy raises on array files with malformed content; TypeError where it sorts a
 # header's keys of several kinds, RuntimeError where an archive is encrypted or
-# compressed in an unknown way. (UnicodeError is a ValueError.)
+# compressed in an unknown way. (UnicodeError is a ValueError.) KeyError is pandas'.
 MALFORMED = (
     ValueError,
+    KeyError,
+    TokenError,
     EOFError,
     TypeError,
     OverflowError,
@@ -58,6 +61,23 @@ def load_archive(path: Path) -> NpzFile:
     if isinstance(content, np.ndarray):
         raise ValueError("it is no archive, but a single array, for which .npy stands")
     return content
+
+
+def line_of_text(error: Exception, lines: Iterable[tuple[int, list[str]]]) -> str:
+    """Where the text is that was no number, "line 7: " for instance.
+
+    Parameters
+    ----------
+    error : Exception
+        Which may be of another kind, for which nothing is said.
+    lines : iterable of tuple of int and list of str
+        Numbers and cells of the file's lines.
+    """
+    _, is_of_text, text = str(error).partition("could not convert string to float: ")
+    for number, cells in lines if is_of_text else ():
+        if text in {repr(cell) for cell in cells}:
+            return f"line {number}: "
+    return ""
 
 
 @contextmanager

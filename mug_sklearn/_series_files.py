@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 from collections.abc import Iterable, Iterator
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ._files import MALFORMED, load_archive, load_arrays
+from ._files import MALFORMED, line_of_text, load_archive, load_arrays
 from ._input_forms import refuse_dates
 from ._warnings import warn_user
 from .datasets import read_ts
@@ -125,7 +126,10 @@ def read_series_file(path: Path, array: str | None = None) -> Any:
         if path.suffix == ".csv":
             return _read_csv(path)
         return _read_parquet(path)
-    except (*MALFORMED, csv.Error) as error:
+    except (OSError, *MALFORMED, csv.Error) as error:
+        # Of damaged content; pyarrow's have no number.
+        if isinstance(error, OSError) and error.errno not in (None, EINVAL):
+            raise
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
 
 
@@ -195,8 +199,12 @@ def _read_csv(path: Path) -> NDArray:
             **settings,
         )
     except ValueError as error:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            line = line_of_text(error, ((reader.line_num, row) for row in reader))
         raise ValueError(
-            f"{error}; accepted are numbers, empty cells and one line of names on top"
+            f"{line}{error}; accepted are numbers, empty cells and one line of names "
+            "on top"
         ) from error
     if has_names and frame.empty:
         raise ValueError(

@@ -5,6 +5,8 @@ pairs as published by the UCR and UEA archives, and ``.npz`` files. Nothing here
 downloads anything.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
@@ -14,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import MALFORMED, load_archive
+from ._files import MALFORMED, line_of_text, load_archive
 
 __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts"]
 
@@ -228,7 +230,8 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
         ]
     # The reader reports malformed text by whatever exception it ran into.
     except Exception as error:
-        raise ValueError(f"cannot read {path} as a .ts file: {error}") from error
+        line = line_of_text(error, _lines_of_values(path))
+        raise ValueError(f"cannot read {path} as a .ts file: {line}{error}") from error
     labels = np.asarray(y, dtype=str) if has_labels else None
     return stacked(series), labels
 
@@ -270,6 +273,15 @@ def _has_class_labels(path: Path) -> bool:
             if words[:2] == ["@classlabel", "true"]:
                 return True
     return False
+
+
+def _lines_of_values(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Numbers and cells of a .ts file's lines, in lower case, as sktime reads them."""
+    labels = _has_class_labels(path)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            values = line.lower().rpartition(":")[0] if labels else line.lower()
+            yield number, [cell.strip() for cell in re.split("[:,]", values)]
 
 
 def _load_ts_pair(folder: Path, name: str) -> Dataset:

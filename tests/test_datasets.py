@@ -253,6 +253,13 @@ def test_malformed_ts(tmp_path):
         load_dataset(tmp_path / "Bad_TRAIN.ts")
 
 
+def test_the_line_of_what_is_no_number_in_a_ts_file(tmp_path):
+    path = tmp_path / "bad.ts"
+    write_ts(path, [[["1", "2"]], [["3", "B"]]], ["b", "a"], "@classLabel true a b")
+    with pytest.raises(ValueError, match=r"bad\.ts .*: line 7: .*'b'"):
+        read_ts(path)
+
+
 def test_file_of_another_kind(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("1,2,3")

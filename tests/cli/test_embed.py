@@ -395,6 +395,16 @@ class TestRefused:
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
+        # As damaged as what is not told by a ValueError.
+        frame.add_prefix("t").to_parquet("cut.parquet")
+        np.savez("cut.npz", X=table)
+        np.save("cut.npy", table)
+        for name in ("cut.parquet", "cut.npz", "cut.npy"):
+            content = (tmp_path / name).read_bytes()
+            cut = content[:60] + content[90:]
+            if name == "cut.npy":
+                cut = content.replace(b"(", b"((", 1)
+            (tmp_path / name).write_bytes(cut)
         pd.DataFrame({"x": [1.0], "name": ["a"]}).to_parquet("named.parquet")
         pd.DataFrame(index=range(3)).to_parquet("nothing.parquet")
         (tmp_path / "folder.npz").mkdir()
@@ -439,7 +449,10 @@ class TestRefused:
             ("embed text.npy out.npz", "accepted are numbers of shape"),
             ("embed one.npy out.npz", r"it has shape (5,)"),
             ("embed a.npy model.npy --model model.npy", "OUT is --model"),
-            ("embed bad.csv out.npz", "cannot read 'bad.csv'"),
+            (
+                "embed bad.csv out.npz",
+                "cannot read 'bad.csv': line 2: could not convert",
+            ),
             ("embed word.csv out.npz", "'x'; accepted are numbers, empty cells"),
             ("embed blank.csv out.npz", "cannot read 'blank.csv'"),
             ("embed truth.csv out.npz", "its first line, True, False and so on, may"),
@@ -449,6 +462,9 @@ class TestRefused:
             ("embed bad.npz out.npz", "'bad.npz': it is no file that numpy.save"),
             ("embed bad.npy out.npz", "'bad.npy': it is no file that numpy.save"),
             ("embed bad.parquet out.npz", "cannot read 'bad.parquet'"),
+            ("embed cut.parquet out.npz", "cannot read 'cut.parquet'"),
+            ("embed cut.npz out.npz", "cannot read 'cut.npz'"),
+            ("embed cut.npy out.npz", "cannot read 'cut.npy'"),
             ("embed named.parquet out.npz", "not numeric: name"),
             (
                 "embed nothing.parquet out.npz",
