@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from unittest.mock import patch
 
 import matplotlib.pyplot as plt
@@ -28,6 +29,7 @@ from .report_tables import complete_rows, differences, win_draw_loss
 _REFERENCE_COLOUR, _PEER_COLOUR = "#D55E00", "#0072B2"
 _DOTS_PER_INCH = 150
 _SCATTER_COLUMNS = 4
+_LETTERS_PER_PANEL = 30
 _SHORTEST_SECONDS = 1e-3
 _ALPHA = 0.05
 _CAPTION = (
@@ -226,7 +228,7 @@ def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> Non
             _draw_pair(panel, table, reference, other, limits)
         for panel in panels[len(others) :]:
             panel.set_axis_off()
-        figure.supylabel(f"accuracy of {reference}")
+        figure.supylabel(fill(f"accuracy of {reference}", _LETTERS_PER_PANEL))
         figure.supxlabel("accuracy of the other method")
         figure.savefig(path, dpi=_DOTS_PER_INCH)
 
@@ -305,7 +307,7 @@ def _draw_pair(
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_title(other, fontsize=11)
+    ax.set_title(fill(str(other), _LETTERS_PER_PANEL), fontsize=11)
     counts = [
         (0.04, 0.96, f"wins: {wins}", "left", "top"),
         (0.96, 0.04, f"losses: {losses}\ndraws: {draws}", "right", "bottom"),

@@ -138,11 +138,17 @@ def beside(ax: Axes) -> dict[str, Any]:
 
 
 def widen_by_legend(ax: Axes) -> None:
-    """Widen the axes' figure by the width of the legend, which stands beside them."""
+    """Widen the axes' figure by the width of the legend beside them, if any."""
     figure: Any = ax.figure
-    legend: Any = ax.get_legend()
-    width = legend.get_window_extent().width / figure.dpi
-    figure.set_figwidth(figure.get_figwidth() + width)
+    legend = ax.get_legend()
+    if legend is not None:
+        width = legend.get_window_extent().width / figure.dpi
+        figure.set_figwidth(figure.get_figwidth() + width)
+
+
+def count_along_x(ax: Axes) -> None:
+    """Put ticks at whole numbers only, if need be at a single one."""
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
 
 
 def draw_series(
@@ -169,7 +175,7 @@ def draw_series(
         ax.plot(
             time[alone], one[alone], ".", markersize=4 * width, color=colour, **line
         )
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    count_along_x(ax)
     return lines
 
 

@@ -183,10 +183,10 @@ class CrossAttentionDisplay:
         return image, order
 
     def _draw_segments(self, ax: Axes, order: NDArray[Any]) -> None:
-        """Draw a line in each row where its segment lies."""
-        for row, (start, stop) in enumerate(self.segment_spans[order]):
-            last = min(stop, self.values.shape[1]) - 1
-            ax.plot([start, last], [row, row], color=COLOURS[3], linewidth=1.5)
+        """Draw a line in each row through the cells where its segment lies."""
+        spans = np.minimum(self.segment_spans[order], self.values.shape[1])
+        for row, ends in enumerate(spans - 0.5):
+            ax.plot(ends, [row, row], color=COLOURS[3], linewidth=1.5)
 
 
 def plot_cross_attention(

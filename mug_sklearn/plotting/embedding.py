@@ -194,8 +194,8 @@ class EmbeddingDisplay:
             ax.figure.colorbar(marks, ax=ax, label="y")
         else:
             _scatter_classes(ax, self.points, self.y, classes)
-            if own_figure:
-                widen_by_legend(ax)
+        if own_figure:
+            widen_by_legend(ax)
         ax.set_xlabel(self.axis_labels[0])
         ax.set_ylabel(self.axis_labels[1])
         ax.set_title("Embedding")
@@ -268,6 +268,8 @@ def _principal_plane(embedding: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any
         pca = PCA(n_components, svd_solver="full").fit(embedding)
         points[:, :n_components] = pca.transform(embedding)
         shares[:n_components] = pca.explained_variance_ratio_
+        # Rounding would fill the whole height of the map.
+        points[:, shares < np.finfo(float).eps] = 0
     return points, shares
 
 

@@ -1,6 +1,7 @@
 """The nearest neighbours of a series."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from ._style import (
     read_labels,
     require_count,
 )
+
+_LETTERS_PER_LINE = 70  # of a title, which matplotlib itself would clip
 
 
 class NeighborsDisplay:
@@ -157,9 +160,12 @@ class NeighborsDisplay:
         for number, series in enumerate(self.neighbors):
             label = "" if self.labels is None else f", class {self.labels[number]}"
             draw_series(axes[1 + number], series)
-            axes[1 + number].set_title(
+            title = (
                 f"series {self.rows[number]}{label}, "
-                f"distance {self.distances[number]:.3g}",
+                f"distance {self.distances[number]:.3g}"
+            )
+            axes[1 + number].set_title(
+                fill(title, _LETTERS_PER_LINE),
                 fontsize="medium",
                 parse_math=False,
             )

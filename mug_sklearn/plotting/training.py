@@ -7,9 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
 
-from ._style import COLOURS, beside, require_fitted, widen_by_legend
+from ._style import COLOURS, beside, count_along_x, require_fitted, widen_by_legend
 
 _NOT_A_TERM = {"epoch", "n_steps"}
 
@@ -124,7 +123,7 @@ class LossCurveDisplay:
                 marker="o" if len(epochs) == 1 else None,
                 label=term.replace("_", " "),
             )
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        count_along_x(ax)
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss")
         ax.set_title("Training loss")

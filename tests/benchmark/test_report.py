@@ -506,6 +506,18 @@ def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, kept):
     ]
 
 
+def test_long_names_of_methods_stay_in_the_picture_of_pairs(tmp_path, kept):
+    names = [f"a long name of a method, such as of pipeline {i}" for i in range(3)]
+    table = pd.DataFrame([[0.9, 0.8, 0.7]], columns=names)
+    draw_scatter_grid(table, tmp_path / "scatter.png", reference=names[0])
+    (figure,) = kept
+    figure.draw_without_rendering()
+    one, other = (panel.title.get_window_extent() for panel in figure.axes)
+    assert 0 <= one.x0 < one.x1 < other.x0 < other.x1 <= figure.bbox.x1
+    vertical = figure.get_supylabel()
+    assert " ".join(vertical.split()) == f"accuracy of {names[0]}"
+
+
 def test_methods_lie_where_their_time_to_fit_and_accuracy_say(write, tmp_path, kept):
     fast = run("A", "raw", 0.6, fit_seconds=0.0)
     write_report(write([run("A", "mug", 0.9), fast]), output=tmp_path)

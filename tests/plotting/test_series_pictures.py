@@ -80,6 +80,13 @@ class TestCrossAttention:
         assert (display.segment_spans[:, 0] < 7).all()
         assert_allclose(display.weights.sum(axis=1), 1, rtol=1e-6)
 
+    def test_a_series_of_one_timepoint(self, ragged):
+        _, below = plot_cross_attention(small_mug().fit(ragged), ragged, series=4)
+        (ends,) = {tuple(line.get_xdata()) for line in below.get_lines()} - {(0, 1)}
+        assert ends == (-0.5, 0.5)  # the whole cell; (0, 1) are lines between lengths
+        first, last = below.get_xlim()
+        assert [tick for tick in below.get_xticks() if first <= tick <= last] == [0]
+
     def test_gaps_stay_gaps(self, panel, mug):
         gappy = panel.copy()
         gappy[0, 0, [1, 3, 5, 6, 7, 28]] = np.nan
@@ -89,6 +96,8 @@ class TestCrossAttention:
         # These stand alone, between two gaps or between a gap and an end.
         alone = above.get_lines()[1]
         assert_array_equal(alone.get_xdata(), [0, 2, 4, 29])
+        assert alone.get_color() == above.get_lines()[0].get_color()
+        assert alone.get_markersize() > above.get_lines()[0].get_linewidth()
 
     def test_no_weight_is_drawn_into_a_gap(self, panel, mug):
         panel[2, :, 10:20] = np.nan
@@ -113,7 +122,12 @@ class TestCrossAttention:
         lines = [line.get_xydata().tolist() for line in below.get_lines()]
         ends = {row: (first, last) for (first, row), (last, _) in lines}
         for row, (start, stop) in enumerate(spans[segment] for segment in order):
-            assert ends[row] == (start, min(stop, 30) - 1)
+            assert ends[row] == (start - 0.5, min(stop, 30) - 0.5)
+        assert below.yaxis_inverted()
+        boundaries = [line for line in lines if line[0][1] % 1]
+        lengths = np.array([np.diff(spans[segment])[0] for segment in order])
+        expected = np.flatnonzero(np.diff(lengths)) + 0.5
+        assert_array_equal([first[1] for first, _ in boundaries], expected)
         for row, label in zip(below.get_yticks(), below.get_yticklabels(), strict=True):
             start, stop = spans[order[round(row)]]
             assert label.get_text() == str(stop - start)
@@ -138,8 +152,25 @@ class TestCrossAttention:
         colours = []
         for style in ("default", "dark_background"):
             with plt.style.context(style):
-                colours.append(plot_cross_attention(mug, panel)[1].get_facecolor())
+                below = plot_cross_attention(mug, panel)[1]
+                colours.append(below.get_facecolor())
         assert colours[0] == colours[1]
+        nothing = below.collections[0].to_rgba(0)
+        assert np.abs(np.subtract(nothing, colours[0])).max() > 0.2
+
+    def test_the_darker_a_cell_the_more_it_weighs(self, panel, mug):
+        above, below = plot_cross_attention(mug, panel)
+        mesh = below.collections[0]
+        scale = mesh.to_rgba(np.linspace(0, mesh.get_array().max(), 9))[:, :3]
+        assert (np.diff(scale.sum(axis=1)) < 0).all()
+        assert_allclose(scale[0], 1, atol=0.05)  # no weight is white
+        assert above.get_title() == "Which segments the timestamps drew on"
+        assert (above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == (
+            "value",
+            "segments, by length",
+            "timepoint",
+        )
+        assert above.figure.axes[2].get_ylabel() == "attention weight"
 
     def test_the_legend_names_channels_only(self, panel, mug):
         above, below = axes(2)
@@ -277,6 +308,17 @@ class TestShapelets:
         with pytest.raises(ValueError, match="granularity='fine', which has no shap"):
             plot_shapelets(mug, panel)
 
+    def test_a_channel_has_one_colour(self, panel, mug):
+        drawn = plot_shapelets(mug, panel + 0.3)
+        legend = drawn[0].get_legend()
+        colours = [line.get_color() for line in legend.get_lines()]
+        assert len(set(colours)) == 2
+        # Faint, dotted and thick, each with its points.
+        for ax in drawn:
+            found = [line.get_color() for line in ax.get_lines()]
+            assert found == np.repeat(colours, 2).tolist() * 3
+        assert {line.get_alpha() for line in legend.get_lines()} == {1}
+
 
 class TestNeighbors:
     def test_times_and_values_have_one_scale(self, panel, mug):
@@ -284,6 +326,21 @@ class TestNeighbors:
         assert len({ax.get_xlim() for ax in drawn}) == 1
         assert len({ax.get_ylim() for ax in drawn}) == 1
         assert {ax.get_ylabel() for ax in drawn} == {"value"}
+
+    def test_a_figure_grows_with_the_number_of_neighbours(self, panel, mug):
+        drawn = plot_neighbors(mug, panel, panel[0], n_neighbors=12)
+        figure = drawn[0].figure
+        figure.draw_without_rendering()
+        heights = [ax.get_window_extent().height for ax in drawn]
+        assert min(heights) > figure.dpi
+
+    def test_long_names_of_classes_are_wrapped(self, panel, mug):
+        y = ["a rather long name of a class with many words in it" * 2] * 12
+        (_, below) = plot_neighbors(mug, panel, panel[0], n_neighbors=1, y=y)
+        below.figure.draw_without_rendering()
+        title = below.title.get_window_extent()
+        assert below.figure.bbox.x0 <= title.x0
+        assert title.x1 <= below.figure.bbox.x1
 
     @pytest.mark.parametrize("n_channels", [1, 2, 6, 7])
     def test_a_legend_tells_channels_while_there_are_colours(self, panel, n_channels):
@@ -340,6 +397,9 @@ class TestNeighbors:
         display = NeighborsDisplay.from_estimator(
             mug, panel, panel[4], n_neighbors=2, y=y
         )
+        for ax, series in zip(display.ax_, panel[[4, *display.rows]], strict=True):
+            drawn = [line.get_ydata() for line in ax.get_lines()[::2]]
+            assert_array_equal(drawn, series)
         row, distance = display.rows[1], display.distances[1]
         assert [ax.get_title() for ax in display.ax_] == [
             "query",

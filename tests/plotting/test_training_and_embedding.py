@@ -1,6 +1,7 @@
 """What the plots show; how they look is for the eye."""
 
 from importlib.util import find_spec
+from itertools import pairwise
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -86,6 +87,9 @@ def test_thirty_classes_are_told_apart(ax, embedding):
         for marks in ax.collections
     }
     assert len(looks) == 30
+    # Colours are easier to tell apart than markers: six classes need no more.
+    colours = {tuple(marks.get_facecolor()[0]) for marks in ax.collections[:6]}
+    assert len(colours) == 6
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 1), (6, 1), (2, 2)])
@@ -94,6 +98,12 @@ def test_embedding_of_few_series_or_one_feature(ax, shape):
     points = drawn_points(ax)
     assert points.shape == (shape[0], 2)
     assert np.isfinite(points).all()
+
+
+def test_rounding_is_no_component(ax, embedding):
+    plot_embedding(embedding[:2], ax=ax)
+    assert ax.get_ylabel() == "principal component 2 (0%)"
+    assert not drawn_points(ax)[:, 1].any()
 
 
 def test_equal_embeddings_lie_on_one_point(ax):
@@ -155,6 +165,16 @@ def test_map_of_a_pipeline(panel, ax):
 def test_loss_curve_of_one_epoch_shows_points(ax):
     plot_loss_curve(HISTORY[:1], ax=ax)
     assert {line.get_marker() for line in ax.get_lines()} == {"o"}
+    first, last = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if first <= tick <= last] == [1]
+
+
+def test_numbers_of_epochs_do_not_overlap():
+    ax = Figure(figsize=(2.5, 2)).subplots()
+    plot_loss_curve([{"epoch": epoch, "loss": 1.0} for epoch in range(2000)], ax=ax)
+    ax.figure.draw_without_rendering()
+    numbers = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert all(one.x1 < other.x0 for one, other in pairwise(numbers))
 
 
 def test_loss_curve_without_training(ax):
@@ -265,11 +285,14 @@ def test_the_global_random_state_stays(ax, embedding):
     assert before[1] == after[1]
 
 
-@pytest.mark.parametrize("labels", [["a", "b", None], [0, 1, np.nan]])
+@pytest.mark.parametrize(
+    "labels",
+    [["a", "b", None], [0, 1, np.nan], np.array(["a", "b", np.nan], dtype=object)],
+)
 def test_missing_labels_are_refused_before_anything_is_drawn(embedding, labels):
     before = plt.get_fignums()
     with pytest.raises(ValueError, match="y has missing labels"):
-        plot_embedding(embedding, labels * 10)
+        plot_embedding(embedding, np.tile(labels, 10))
     assert plt.get_fignums() == before
 
 
@@ -281,12 +304,16 @@ def test_every_class_is_in_the_legend_whatever_its_name(ax, embedding):
 
 def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
     y = [f"a rather long name of class {i}" for i in range(30)]
-    ax = plot_embedding(embedding, y)
-    ax.figure.draw_without_rendering()
-    inside = ax.get_legend().get_window_extent()
-    assert inside.x1 <= ax.figure.bbox.x1
-    assert ax.get_window_extent().width > 300
-    plt.close(ax.figure)
+    ax, without = plot_embedding(embedding, y), plot_embedding(embedding)
+    for drawn in (ax, without):
+        drawn.figure.draw_without_rendering()
+        plt.close(drawn.figure)
+    legend = ax.get_legend().get_window_extent()
+    assert ax.get_window_extent().x1 <= legend.x0
+    assert legend.x1 <= ax.figure.bbox.x1
+    # The axes are as wide as without a legend.
+    width = without.get_window_extent().width
+    assert ax.get_window_extent().width == pytest.approx(width, abs=20)
 
 
 def test_other_maps_are_refused(ax, embedding):
