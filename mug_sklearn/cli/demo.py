@@ -98,6 +98,7 @@ def _demo(
     """Print the comparison's table and the code for it; save plots in the folder."""
     # Imported here, so that no other command waits for matplotlib.
     from ..plotting import plot_embedding, plot_loss_curve
+    from ..plotting._style import MARKS
 
     parameters: dict[str, Any] = {"random_state": random_state}
     if max_epochs is not None:
@@ -118,9 +119,11 @@ def _demo(
 
     print(f"\n{_table(results)}\n")
     method = next(iter(_GRANULARITIES))
+    is_coloured = len(set(data.y_test)) <= len(MARKS)
+    labels = data.y_test if is_coloured else None
     _save(
         output / _PICTURES[0],
-        lambda ax: plot_embedding(embeddings[method], data.y_test, ax=ax),
+        lambda ax: plot_embedding(embeddings[method], labels, ax=ax),
         f"{data.name}: test series, embedded by MUG",
     )
     _save(
@@ -168,10 +171,13 @@ def _save(path: Path, draw: Callable, title: str) -> None:
     """Draw on a figure of our own, which needs no display and leaves pyplot alone."""
     from matplotlib.figure import Figure
 
+    from ..plotting._style import widen_by_legend
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     ax = figure.subplots()
     draw(ax)
     ax.set_title(title)
+    widen_by_legend(ax)
     figure.savefig(path, dpi=150)
     print(f"saved {path}")
 

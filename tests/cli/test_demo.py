@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
@@ -13,6 +15,7 @@ from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
 from mug_sklearn.cli import demo
 from mug_sklearn.datasets import load_dataset
+from mug_sklearn.plotting import plot_embedding
 
 METHODS = [
     "MUG + SVC",
@@ -49,6 +52,55 @@ def test_demo_prints_a_table_and_saves_plots(tmp_path, capsys):
     for name in ("embedding.png", "training_loss.png"):
         assert f"saved {Path('mug-demo', name)}" in text
         assert (tmp_path / "mug-demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Figures that were to be saved."""
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    return kept
+
+
+def test_the_pictures_are_of_the_test_series_and_of_the_training_of_mug(kept):
+    data = load_dataset("UnitTest")
+    names = {"1": "a class of a long name", "2": "another one of such a name"}
+    train, test = (
+        [names[label] for label in labels] for labels in (data.y_train, data.y_test)
+    )
+    np.savez(
+        "ProximalPhalanxOutlineAgeGroup",
+        X_train=data.X_train,
+        y_train=train,
+        X_test=data.X_test,
+        y_test=test,
+    )
+    source = "ProximalPhalanxOutlineAgeGroup.npz"
+    assert main(["demo", "--dataset", source, "--max-epochs", "1"]) == 0
+    mug = MUGTransformer(max_epochs=1, random_state=0).fit(data.X_train)
+    embedding, training = (figure.axes[0] for figure in kept)
+    vectors = mug.transform(data.X_test)
+    expected = plot_embedding(vectors, test, ax=Figure().subplots())
+    for found, marks in zip(embedding.collections, expected.collections, strict=True):
+        assert_allclose(found.get_offsets(), marks.get_offsets(), atol=1e-5)
+    losses = [line.get_ydata() for line in training.get_lines()]
+    assert_allclose(losses[0], mug.loss_curve_, rtol=1e-5)
+    assert len(losses) == 5
+    titles = "test series, embedded by MUG", "training of MUG"
+    for ax, title in zip((embedding, training), titles, strict=True):
+        assert ax.get_title() == f"ProximalPhalanxOutlineAgeGroup: {title}"
+        ax.figure.draw_without_rendering()
+        assert ax.title.get_window_extent().x0 >= 0
+        assert ax.title.get_window_extent().x1 <= ax.figure.bbox.x1
+
+
+def test_more_classes_than_colours(kept):
+    X = np.random.default_rng(0).normal(size=(98, 8))
+    y = [f"class {i}" for i in range(49)] * 2
+    np.savez("many.npz", X_train=X, y_train=y, X_test=X, y_test=y)
+    assert main(["demo", "--dataset", "many.npz", "--max-epochs", "1"]) == 0
+    (marks,) = kept[0].axes[0].collections
+    assert len(marks.get_offsets()) == 98
 
 
 def test_the_table_tells_times_apart(capsys, monkeypatch):
