@@ -121,7 +121,8 @@ def read_labels(y: Any) -> NDArray[Any]:
     they are.
     """
     # scikit-learn would turn pandas' nullable integers and booleans into floats.
-    labels = column_or_1d(np.asarray(y))
+    # numpy would turn what is missing in a list of strings into the string "nan".
+    labels = column_or_1d(np.asarray(y, dtype=None if hasattr(y, "dtype") else object))
     if labels.dtype != object or pd.isna(labels).any():
         return labels
     if 0 < sum(isinstance(label, bool) for label in labels) < len(labels):

@@ -177,11 +177,13 @@ def plot_shapelets(
 
     The thick line is a shapelet, a typical segment of the training series, drawn at its
     best match. The thin line is the series of `X` that matches it best; among the
-    training series, this is usually the one that the shapelet was cut from. A dotted
-    part of a shapelet is compared with nothing: it lies in a gap or beyond an end of
-    the series, as up to half of a shapelet may, or more if the series is shorter than
-    that. Up to six channels have a colour of their own; of more, colours repeat, and
-    there is no legend.
+    training series, this is usually the one that the shapelet was cut from. In a long
+    shapelet, each point is the mean of several timepoints and is compared with such
+    means, so that fast waves of the thin line are missing in it. A dotted part of a
+    shapelet is compared with nothing: it lies in a gap or beyond an end of the series,
+    as up to half of a shapelet may, or more if the series is shorter than that. Up to
+    six channels have a colour of their own; of more, colours repeat, and there is no
+    legend.
 
     Parameters
     ----------

@@ -240,7 +240,9 @@ class TestShapelets:
             thick = [line for line in lines if line.get_linewidth() == 2.5]
             drawn = np.isfinite([line.get_ydata() for line in thick[::2]])
             assert_array_equal(drawn, expected)
-            assert any(line.get_linestyle() == ":" for line in lines)
+            dotted = [line for line in lines if line.get_linestyle() == ":"]
+            assert len(dotted) >= 2
+            assert_array_equal(dotted[0].get_xdata(), shapelet.timepoints)
 
     def test_the_best_of_each_length_come_first(self, panel, mug):
         display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=6)
@@ -317,6 +319,7 @@ class TestShapelets:
         for ax in drawn:
             found = [line.get_color() for line in ax.get_lines()]
             assert found == np.repeat(colours, 2).tolist() * 3
+            assert ax.get_ylabel() == "value"
         assert {line.get_alpha() for line in legend.get_lines()} == {1}
 
 
@@ -326,6 +329,7 @@ class TestNeighbors:
         assert len({ax.get_xlim() for ax in drawn}) == 1
         assert len({ax.get_ylim() for ax in drawn}) == 1
         assert {ax.get_ylabel() for ax in drawn} == {"value"}
+        assert [ax.get_xlabel() for ax in drawn] == ["", "", "", "", "timepoint"]
 
     def test_a_figure_grows_with_the_number_of_neighbours(self, panel, mug):
         drawn = plot_neighbors(mug, panel, panel[0], n_neighbors=12)

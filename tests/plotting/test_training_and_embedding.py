@@ -214,6 +214,7 @@ def test_more_classes_than_marks_are_refused_before_anything_is_drawn():
         (np.array(["a", 1, True], dtype=object), ["1", "True", "a"]),
         ([False, True, True], ["False", "True"]),
         (np.array([True, 2, False], dtype=object), ["2", "False", "True"]),
+        ([True, 2, False], ["2", "False", "True"]),
     ],
 )
 def test_labels_are_shown_as_they_are(ax, labels, names):
@@ -286,13 +287,12 @@ def test_the_global_random_state_stays(ax, embedding):
 
 
 @pytest.mark.parametrize(
-    "labels",
-    [["a", "b", None], [0, 1, np.nan], np.array(["a", "b", np.nan], dtype=object)],
+    "labels", [["a", "b", None], [0, 1, np.nan], ["a", "b", np.nan]]
 )
 def test_missing_labels_are_refused_before_anything_is_drawn(embedding, labels):
     before = plt.get_fignums()
     with pytest.raises(ValueError, match="y has missing labels"):
-        plot_embedding(embedding, np.tile(labels, 10))
+        plot_embedding(embedding, labels * 10)
     assert plt.get_fignums() == before
 
 
