@@ -80,6 +80,11 @@ class TestCrossAttention:
         assert (display.segment_spans[:, 0] < 7).all()
         assert_allclose(display.weights.sum(axis=1), 1, rtol=1e-6)
 
+    def test_the_last_patch_ends_with_the_series(self, ragged):
+        mug = small_mug(patch_length=4).fit(ragged)
+        display = CrossAttentionDisplay.from_estimator(mug, ragged, series=1)
+        assert display.token_spans.tolist() == [[0, 4], [4, 7]]
+
     def test_a_series_of_one_timepoint(self, ragged):
         _, below = plot_cross_attention(small_mug().fit(ragged), ragged, series=4)
         (ends,) = {tuple(line.get_xdata()) for line in below.get_lines()} - {(0, 1)}
@@ -305,6 +310,15 @@ class TestShapelets:
         with pytest.raises(ValueError, match="X holds no series with a value"):
             plot_shapelets(mug, np.full_like(panel, np.nan))
 
+    def test_a_series_without_the_channels_of_a_shapelet_is_no_match(self, panel):
+        panel[1:, 0] = np.nan
+        mug = small_mug().fit(panel)
+        display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=1)
+        assert np.isnan(display.shapelets[0].values[0]).all()
+        panel[0, 1] = np.nan
+        with pytest.raises(ValueError, match="in a channel that a shapelet has"):
+            plot_shapelets(mug, panel[:1], n_shapelets=1)
+
     def test_an_estimator_without_any(self, panel):
         mug = small_mug(granularity="fine").fit(panel)
         with pytest.raises(ValueError, match="granularity='fine', which has no shap"):
@@ -320,6 +334,7 @@ class TestShapelets:
             found = [line.get_color() for line in ax.get_lines()]
             assert found == np.repeat(colours, 2).tolist() * 3
             assert ax.get_ylabel() == "value"
+        assert [ax.get_xlabel() for ax in drawn] == ["", "", "timepoint"]
         assert {line.get_alpha() for line in legend.get_lines()} == {1}
 
 
@@ -337,6 +352,8 @@ class TestNeighbors:
         figure.draw_without_rendering()
         heights = [ax.get_window_extent().height for ax in drawn]
         assert min(heights) > figure.dpi
+        beside = drawn[0].get_legend().get_window_extent()
+        assert drawn[0].get_window_extent().x1 <= beside.x0
 
     def test_long_names_of_classes_are_wrapped(self, panel, mug):
         y = ["a rather long name of a class with many words in it" * 2] * 12

@@ -64,6 +64,7 @@ def test_embedding_groups_by_class(ax, embedding):
     y = np.arange(30) % 3
     plot_embedding(embedding, y, ax=ax)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0", "1", "2"]
+    assert ax.get_legend().get_title().get_text() == "class"
     together = Figure().subplots()
     plot_embedding(embedding, ax=together)
     looks = [tuple(mark.get_facecolor()[0]) for mark in ax.get_legend().legend_handles]
@@ -117,13 +118,16 @@ def test_embedding_and_labels_must_agree(ax, embedding):
 
 
 def test_loss_curve_has_one_line_a_term(ax):
-    history = [HISTORY[0], HISTORY[1] | {"reconstruction": 0.3}]
+    history = [HISTORY[0], HISTORY[1] | {"token_retrieval": 0.3}]
     assert plot_loss_curve(history, ax=ax) is ax
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
-    assert set(lines) == {"loss", "retrieval", "reconstruction"}
+    assert set(lines) == {"loss", "retrieval", "token retrieval"}
+    assert len({line.get_color() for line in ax.get_lines()}) == 3
     np.testing.assert_array_equal(lines["loss"], [1.1, 0.8])
     assert {tuple(line.get_xdata()) for line in ax.get_lines()} == {(1, 2)}
-    np.testing.assert_array_equal(lines["reconstruction"], [np.nan, 0.3])
+    np.testing.assert_array_equal(lines["token retrieval"], [np.nan, 0.3])
+    shown = (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())
+    assert shown == ("Training loss", "epoch", "loss")
 
 
 def test_loss_curve_of_an_estimator(ax):
@@ -187,7 +191,9 @@ def test_real_numbers_are_a_colour_scale(ax, embedding):
     plot_embedding(embedding, y, ax=ax)
     (marks,) = ax.collections
     np.testing.assert_array_equal(marks.get_array(), y)
-    assert len(ax.figure.axes) == 2
+    assert (marks.get_sizes() > 10).all()  # square points
+    _, scale = ax.figure.axes
+    assert (ax.get_title(), scale.get_ylabel()) == ("Embedding", "y")
 
 
 def test_more_numbers_than_marks_are_a_colour_scale(ax):
@@ -311,9 +317,19 @@ def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
     legend = ax.get_legend().get_window_extent()
     assert ax.get_window_extent().x1 <= legend.x0
     assert legend.x1 <= ax.figure.bbox.x1
+    assert legend.y0 >= 0
     # The axes are as wide as without a legend.
     width = without.get_window_extent().width
     assert ax.get_window_extent().width == pytest.approx(width, abs=20)
+
+
+def test_a_legend_of_losses_widens_the_figure():
+    ax = plot_loss_curve(HISTORY)
+    ax.figure.draw_without_rendering()
+    plt.close(ax.figure)
+    legend = ax.get_legend().get_window_extent()
+    assert ax.get_window_extent().x1 <= legend.x0 < legend.x1 <= ax.figure.bbox.x1
+    assert ax.figure.get_figwidth() > mpl.rcParams["figure.figsize"][0]
 
 
 def test_other_maps_are_refused(ax, embedding):
