@@ -494,15 +494,59 @@ def kept(monkeypatch):
     return kept
 
 
+def test_what_the_diagram_of_ranks_shows(tmp_path, kept):
+    pytest.importorskip("aeon.visualisation")
+    n = np.arange(1, 16)
+    # Negative ranks of 25 in all: one-sided, p is 0.024, more than 0.05 / 3.
+    c = 0.5 - np.where(np.isin(n, (10, 15)), -n, n) / 1000
+    table = pd.DataFrame({"c": c, "b": 0.5, "mug": 0.8, "a": 0.7})
+    draw_critical_difference(table, tmp_path / "ranks.png", reference="mug")
+    (ax,) = kept[0].axes
+    texts = [text.get_text() for text in ax.texts]
+    ranks = {name: texts[texts.index(name) - 1] for name in table}
+    expected = {"mug": "1.0000", "a": "2.0000", "b": "3.1333", "c": "3.8667"}
+    assert ranks == expected
+    coloured = {text.get_text() for text in ax.texts if text.get_color() == "#D55E00"}
+    assert coloured == {"1.0000", "mug"}
+    (bar,) = (line for line in ax.get_lines() if line.get_linewidth() == 2.5)
+    lines = [line.get_xdata() for line in ax.get_lines()]
+    stems = sorted(line[0] for line in lines if len(line) == 3)
+    first, last = sorted(bar.get_xdata())
+    assert [first <= x <= last for x in stems] == [True, True, False, False]
+
+
 def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, kept):
-    table = pd.DataFrame({"mug": [0.9, 0.8, 0.5], "ed": [0.7, 0.6, 0.55]})
+    table = pd.DataFrame({"mug": [0.9, 0.8, 0.15], "ed": [0.7, 0.6, 0.2]})
     draw_scatter_grid(table, tmp_path / "scatter.png", reference="mug")
-    (panel,) = kept[0].axes
+    (figure,) = kept
+    (panel,) = figure.axes
     points = panel.collections[0].get_offsets()
-    np.testing.assert_allclose(points, [[0.7, 0.9], [0.6, 0.8], [0.55, 0.5]])
-    assert [text.get_text() for text in panel.texts] == [
-        "wins: 2",
-        "losses: 1\ndraws: 0",
+    np.testing.assert_allclose(points, [[0.7, 0.9], [0.6, 0.8], [0.2, 0.15]])
+    assert panel.get_xlim() == panel.get_ylim() == pytest.approx((0.08, 1.02))
+    assert panel.get_aspect() == 1
+    (line,) = panel.get_lines()
+    assert list(line.get_xdata()) == list(line.get_ydata())
+    labels = figure.get_supxlabel(), figure.get_supylabel(), panel.get_title()
+    assert labels == ("accuracy of the other method", "accuracy of mug", "ed")
+    wins, losses = panel.texts
+    assert (wins.get_text(), losses.get_text()) == ("wins: 2", "losses: 1\ndraws: 0")
+    assert wins.get_position() == (0.04, 0.96)  # on their sides of the line
+    assert losses.get_position() == (0.96, 0.04)
+
+
+def test_each_pair_has_a_panel_with_the_data_sets_of_both(tmp_path, kept):
+    table = pd.DataFrame({"mug": [0.9, 0.8, NAN], "a": [0.7, NAN, 0.6]})
+    table = table.assign(b=[0.4, 0.5, 0.6], c=[NAN, NAN, 0.5], d=0.1, e=0.2, f=0.3)
+    draw_scatter_grid(table, tmp_path / "scatter.png", reference="mug")
+    panels = [panel for panel in kept[0].axes if panel.axison]
+    points = {p.get_title(): p.collections[0].get_offsets().tolist() for p in panels}
+    assert list(points) == ["a", "b", "d", "e", "f"]
+    assert points["a"] == [[0.7, 0.9]]
+    assert points["b"] == [[0.4, 0.9], [0.5, 0.8]]
+    places = [panel.get_subplotspec() for panel in panels]
+    assert [(p.rowspan.start, p.colspan.start) for p in places] == [
+        *((0, column) for column in range(4)),
+        (1, 0),
     ]
 
 
@@ -526,6 +570,22 @@ def test_methods_lie_where_their_time_to_fit_and_accuracy_say(write, tmp_path, k
     np.testing.assert_allclose(marks.get_offsets(), [[2.0, 0.9], [0.001, 0.6]])
     colours = [mpl.colors.to_hex(colour) for colour in marks.get_facecolors()]
     assert colours == ["#d55e00", "#0072b2"]
+    names = {label.get_text(): label.xy for label in ax.texts}
+    assert names == {"mug": (2.0, 0.9), "raw": (0.001, 0.6)}
+    assert ax.get_xlabel().startswith("median seconds to fit")
+    assert ax.get_ylabel() == "mean accuracy"
+
+
+def test_names_cover_no_points_and_stay_inside(tmp_path, kept):
+    names = ["first method", "b", "a method with a long name"]
+    seconds = pd.Series([1.0, 1.04, 3.0], index=names)
+    draw_time_accuracy(seconds, seconds * 0 + 0.5, tmp_path / "time.png")
+    (ax,) = kept[0].axes
+    points = ax.transData.transform(ax.collections[0].get_offsets())
+    for label in ax.texts:
+        box = label.get_window_extent()
+        assert ax.bbox.x0 <= box.x0 < box.x1 <= ax.bbox.x1
+        assert not any(box.contains(*point) for point in points)
 
 
 def test_crowded_labels_do_not_overlap(tmp_path, monkeypatch):
@@ -544,5 +604,9 @@ def test_crowded_labels_do_not_overlap(tmp_path, monkeypatch):
     same = pd.Series(0.5, index=names)
     draw_time_accuracy(same, same, tmp_path / "time.png")
     assert len(boxes) == 6
+    # A name that is not beside its point has a line to it.
+    apart = [label for label, _ in boxes if np.abs(label.get_position()).max() > 7]
+    ends = [text.get_position() for text in apart[0].axes.texts if text.arrow_patch]
+    assert ends == [label.get_position() for label in apart]
     for index, (_, box) in enumerate(boxes):
         assert not box.count_overlaps([other for _, other in boxes[:index]])
