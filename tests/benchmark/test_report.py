@@ -187,7 +187,7 @@ def test_a_failed_run_has_no_accuracy(write):
     assert results["balanced_accuracy"].isna().all()
 
 
-@pytest.mark.parametrize("cut", [3, 30, 60])
+@pytest.mark.parametrize("cut", [3, 30, 60, -7])  # the last: one column is lacking
 def test_a_torn_last_line_is_left_out(write, cut):
     path = write(
         [run("A", "mug", 0.9), failure("B", "mug", error="two\nlines, quoted")]
@@ -266,8 +266,10 @@ def test_published_figures_that_cannot_be_right(tmp_path, row, message):
 
 def test_published_figures_from_a_spreadsheet(published):
     expected = load_published(published)
-    published.write_text(published.read_text(), encoding="utf-8-sig")
+    published.write_text(published.read_text() + "\n", encoding="utf-8-sig")
     pd.testing.assert_frame_equal(load_published(published), expected)
+    published.write_text(published.read_text("utf-8-sig") + "A,É,1,é", "latin-1")
+    assert len(load_published(published)) == len(expected) + 1
 
 
 def test_published_columns(published):
@@ -354,9 +356,30 @@ def test_report_without_mug_compares_the_first(write):
     assert "### z against each method" in report
 
 
+def test_seeds_are_in_numeric_order(write):
+    report = write_report(write([run("A", "mug", 0.9, seed) for seed in (10, 2)]))
+    assert "| mug | 2, 10 | 0 | svm | 2 | 0 |" in report
+
+
+def test_classifiers_are_compared_where_all_have_an_accuracy(write):
+    runs = [run("A", "raw", 0.5), run("A", "mug", 0.9), run("B", "mug", 0.5)]
+    runs += [run("A", "mug", 0.8, classifier="ridge"), run("C", "raw", 0.5)]
+    report = write_report(write(runs))
+    assert "Reference method: mug." in report  # though it is not the first
+    classifiers = section(report, "## mug under each classifier")
+    assert "over the 1 of 3 data sets for which all classifiers have" in classifiers
+    assert "Left out: B (no ridge); C (no ridge, svm)." in classifiers
+    assert "| svm | 2 | 0.700 | 0.900 | 1.00 |" in classifiers
+    assert "| ridge | 1 | 0.800 | 0.800 | 2.00 |" in classifiers
+
+
 def test_report_of_failures_only(write, tmp_path):
-    path = write([failure("A", "mug", error="a | b\nc"), failure("A", "ed")])
-    report = write_report(path, output=tmp_path / "out")
+    failures = (
+        failure("A", "mug", error="a | b\nc"),
+        failure("A", "ed", error="e" * 999),
+    )
+    report = write_report(write(failures), output=tmp_path / "out")
+    assert f" {'e' * 200} |" in report
     assert "mug has no successful run" in report
     assert "0 of 1 data sets" in report
     assert "a \\| b c |" in report
@@ -375,12 +398,27 @@ def test_report_with_published(write, published):
     assert "| ROCKET (published) | 1 | 0.950 | 0.850 | 0 / 0 / 1 | -0.100 |" in part
     assert "| data set | mug | TS2Vec (published) | DTW (published) |" in part
     assert "| A | **0.850** | 0.800 | 0.500 |" in part
+    assert part.index("| A |") < part.index("| B |") < part.index("| C |")
     assert "| C | 0.550 | **0.600** | – |" in part
     assert "mean on ucr (3)" in report
     sources = section(report, "## Sources of the published accuracies", "\x00")
     assert "DTW on A (0.500, 0.600)" in sources
     assert "not run: W, Y, Z." in sources
     assert "without published accuracies: D." in sources
+
+
+def test_published_figures_of_other_sets_or_methods(write, tmp_path):
+    header = "dataset,method,accuracy,source\n"
+    (tmp_path / "far.csv").write_text(header + "Z,DTW,0.4,paper\n")
+    (tmp_path / "new.csv").write_text(header + "A,HC2,0.9,paper\n")
+    files = [tmp_path / "far.csv", tmp_path / "new.csv"]
+    report = write_report(write([run("A", "mug", 0.8)]), files)
+    assert section(report, "### mug and published accuracies: far").endswith(
+        "There is nothing to compare.\n"
+    )
+    # They are all in the first table, so no second one repeats them.
+    assert "| HC2 (published) | 1 | 0 / 0 / 1 |" in report
+    assert "Further published methods" not in report
 
 
 def test_published_figures_are_compared_as_printed(write, tmp_path):
@@ -431,7 +469,9 @@ def test_report_writes_its_pictures(write, published, tmp_path, monkeypatch):
     for stem in [*stems, "time_svm", "scatter_logistic_ucr"]:
         assert is_png(folder / f"{stem}.png")
         assert f"({stem}.png)" in report
+    assert "### Pictures" in report
     assert "Average ranks: left out, as aeon is not installed." in report
+    assert "each point is a data set" in report
     assert "found 2 methods" in section(report, "## Classifier: logistic", "\n## ")
 
 
@@ -445,6 +485,7 @@ def test_pictures_do_not_overwrite_each_other(tmp_path, monkeypatch):
     # On some systems, names that differ in case are of one file.
     assert len({name.lower() for name in linked}) == len(tables)
     assert linked < {path.name for path in tmp_path.iterdir()}
+    assert all(re.fullmatch(r"[\w.]+", name) for name in linked)  # links of Markdown
 
 
 def test_nothing_is_written_without_output(write, tmp_path):
@@ -560,6 +601,16 @@ def test_long_names_of_methods_stay_in_the_picture_of_pairs(tmp_path, kept):
     assert 0 <= one.x0 < one.x1 < other.x0 < other.x1 <= figure.bbox.x1
     vertical = figure.get_supylabel()
     assert " ".join(vertical.split()) == f"accuracy of {names[0]}"
+
+
+def test_pictures_are_light_whatever_style_the_caller_has_set(tmp_path, kept):
+    pytest.importorskip("aeon.visualisation")
+    table = pd.DataFrame({"mug": [0.9, 0.8], "a": [0.8, 0.9], "b": 0.1})
+    with plt.style.context("dark_background"):
+        draw_scatter_grid(table, tmp_path / "pairs", reference="mug")
+        draw_time_accuracy(table.mean(), table.mean(), tmp_path / "time")
+        draw_critical_difference(table, tmp_path / "ranks")
+    assert [figure.get_facecolor() for figure in kept] == [(1, 1, 1, 1)] * 3
 
 
 def test_methods_lie_where_their_time_to_fit_and_accuracy_say(write, tmp_path, kept):
