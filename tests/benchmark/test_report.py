@@ -129,16 +129,22 @@ def test_what_the_summary_takes_of_times_memory_and_widths(write):
     assert row.endswith("| 2.00 | 0.20 | 20.00 | 300 | 8 to 16 |")
 
 
-def test_a_small_p_is_no_zero(write):
+@pytest.mark.parametrize(("n", "p"), [(11, "<0.001"), (9, "0.004")])
+def test_a_small_p_is_no_zero(write, n, p):
     runs = [
         run(f"{i:02}", name, 0.5 + i * gain)
-        for i in range(1, 12)
+        for i in range(1, n + 1)
         for name, gain in (("mug", 0.02), ("ed", 0.01))
     ]
-    # Eleven wins of eleven: 2 / 2**11.
-    assert "| ed | 11 | 11 / 0 / 0 | +0.060 | <0.001 | <0.001 |" in write_report(
-        write(runs)
-    )
+    # Wins only: 2 / 2**n.
+    mean = f"{0.01 * (n + 1) / 2:+.3f}"
+    report = write_report(write(runs))
+    assert f"| ed | {n} | {n} / 0 / 0 | {mean} | {p} | {p} |" in report
+
+
+def test_accuracies_that_differ_by_rounding_are_all_the_best(write):
+    report = write_report(write([run("A", "mug", 0.1 + 0.2), run("A", "raw", 0.3)]))
+    assert "| A | **0.300** | **0.300** |" in report
 
 
 def test_one_nn_methods_are_in_every_table(write):
@@ -371,6 +377,12 @@ def test_classifiers_are_compared_where_all_have_an_accuracy(write):
     assert "Left out: B (no ridge); C (no ridge, svm)." in classifiers
     assert "| svm | 2 | 0.700 | 0.900 | 1.00 |" in classifiers
     assert "| ridge | 1 | 0.800 | 0.800 | 2.00 |" in classifiers
+    assert "- mug: B, C" in section(report, "## Classifier: ridge", "\n## ")
+
+
+def test_a_loss_that_rounds_to_nothing_has_no_minus(write):
+    report = write_report(write([run("A", "mug", 0.5), run("A", "raw", 0.5001)]))
+    assert "| raw | 1 | 0 / 0 / 1 | +0.000 |" in report
 
 
 def test_report_of_failures_only(write, tmp_path):
@@ -418,6 +430,8 @@ def test_published_figures_of_other_sets_or_methods(write, tmp_path):
     )
     # They are all in the first table, so no second one repeats them.
     assert "| HC2 (published) | 1 | 0 / 0 / 1 |" in report
+    ranks = "| HC2 (published) | 0.900 | 1.00 |\n| mug | 0.800 | 2.00 |"
+    assert ranks in report  # the best comes first
     assert "Further published methods" not in report
 
 
