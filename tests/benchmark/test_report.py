@@ -394,6 +394,7 @@ def test_report_of_failures_only(write, tmp_path):
     assert f" {'e' * 200} |" in report
     assert "mug has no successful run" in report
     assert "0 of 1 data sets" in report
+    assert "have an accuracy. Methods without any accuracy: mug, ed.\n" in report
     assert "a \\| b c |" in report
 
 

@@ -39,6 +39,7 @@ def test_demo_prints_a_table_and_saves_plots(tmp_path, capsys):
     settings = ["--max-epochs", "1", "--random-state", "2"]
     assert main(["demo", "--dataset", "UnitTest", *settings]) == 0
     text = capsys.readouterr().out
+    assert text.startswith("UnitTest: 20 training and 22 test series\n")
     table = table_of(text)
     assert list(table) == METHODS
     assert all(0 <= accuracy <= 1 for accuracy, _ in table.values())
@@ -92,6 +93,8 @@ def test_the_pictures_are_of_the_test_series_and_of_the_training_of_mug(kept):
         ax.figure.draw_without_rendering()
         assert ax.title.get_window_extent().x0 >= 0
         assert ax.title.get_window_extent().x1 <= ax.figure.bbox.x1
+        legend = ax.get_legend().get_window_extent()
+        assert ax.get_window_extent().x1 <= legend.x0
 
 
 def test_more_classes_than_colours(kept):
