@@ -192,8 +192,9 @@ def test_any_transformer(many):
     pipeline = make_pipeline(StandardScaler(), PCA(3)).fit(table)
     expected = pipeline.transform(table)
     pipeline[-1].set_output(transform="pandas")
-    embedding = transform(pipeline, da.from_array(table, chunks=(10, 30)))
-    assert_allclose(sequential(embedding), expected, atol=1e-6)
+    embedding = sequential(transform(pipeline, da.from_array(table, chunks=(10, 30))))
+    assert embedding.dtype == np.float32
+    assert_allclose(embedding, expected, atol=1e-6)
 
 
 def test_logarithms_and_ratios_are_no_obstacle(many):
@@ -266,6 +267,8 @@ def test_output_that_is_no_embedding(many):
     X = da.from_array(many, chunks=(10, 2, 30))
     with pytest.raises(ValueError, match=r"shape \(1, 2, 30\); expected"):
         transform(FunctionTransformer(), X)
+    with pytest.raises(ValueError, match=r"shape \(2, 30\); expected \(1, n_feat"):
+        transform(FunctionTransformer(np.concatenate), X)
 
 
 def test_without_dask(mug, many, monkeypatch):
