@@ -486,6 +486,8 @@ def test_report_writes_its_pictures(write, published, tmp_path, monkeypatch):
         assert f"({stem}.png)" in report
     assert "### Pictures" in report
     assert "Average ranks: left out, as aeon is not installed." in report
+    assert "Average ranks, published: ucr: left out, as aeon is" in report
+    assert "![Accuracy, pair by pair, published: ucr](scatter_svm_ucr.png)" in report
     assert "each point is a data set" in report
     assert "found 2 methods" in section(report, "## Classifier: logistic", "\n## ")
 
