@@ -181,8 +181,9 @@ def test_a_success_counts_whatever_fails_after_it(write):
     assert results[["dataset", "accuracy"]].values.tolist() == [["A", 0.9], ["B", 0.5]]
 
 
-def test_a_run_without_accuracy_or_error_is_a_failure(write):
-    results = load_results(write([run("A", "mug", "")]))
+@pytest.mark.parametrize("accuracy", ["", "nan"])
+def test_a_run_without_accuracy_or_error_is_a_failure(write, accuracy):
+    results = load_results(write([run("A", "mug", accuracy)]))
     assert "neither" in results["error"].item()
 
 
@@ -307,6 +308,7 @@ def test_report_tells_every_data_set_and_every_gap(write):
     report = write_report(write(RUNS), groups={"easy": ["A", "D"], "none": ["Q"]})
     svm = section(report, "## Classifier: svm", "## Classifier: logistic")
     by_dataset = section(svm, "### Accuracy by data set")
+    assert "| data set | mug | raw | ed |\n| --- | ---: | ---: | ---: |" in by_dataset
     for row in (
         "| A | **0.850** ± 0.071 | 0.600 | 0.400 |",
         "| B | **0.700** ± 0.000 | **0.700** | 0.400 |",
