@@ -40,6 +40,7 @@ from ._settings import (
     training_plan,
 )
 from ._types import Float, Int, PanelLike
+from ._version import __version__
 from ._warnings import warn_user
 from .device import (
     double_precision_device,
@@ -51,7 +52,6 @@ from .device import (
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import Readout
 from .persistence import (
-    installed_versions,
     network_from_arrays,
     read_state,
     readout_from_arrays,
@@ -772,10 +772,9 @@ class MUGTransformer(
         estimator = cls.__new__(cls)
         missing = sorted({*cls._get_param_names(), *FITTED_STATE} - set(state))
         if missing:
-            this = installed_versions("mug_sklearn").get("mug_sklearn", "this one")
             raise ValueError(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
-                f"version of mug_sklearn than {this}."
+                f"version of mug_sklearn than {__version__}."
             )
         with requiring_complete(path):
             estimator.__setstate__(state)

@@ -8,9 +8,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ._files import replaced_file
+from ._version import __version__
 from .device import is_out_of_memory
 from .nn.coarse import SegmentScale
 from .nn.network import MUGConfig, MUGNetwork, build_network
@@ -111,7 +111,12 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     content = _encoded(dict(state), "", arrays)
-    versions = installed_versions("mug_sklearn", "torch", "numpy")
+    # Not from their installations' metadata, which a frozen program lacks.
+    versions = {
+        "mug_sklearn": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
     header = {
         "format": FORMAT,
         "versions": versions,
@@ -124,15 +129,6 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
             safetensors.numpy.save_file(arrays, temporary, metadata=metadata)
         except SafetensorError as error:  # such as on a full disk
             raise OSError(str(error)) from error
-
-
-def installed_versions(*packages: str) -> dict[str, str]:
-    """Versions of packages, without those whose metadata a frozen program lacks."""
-    found = {}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def require_form_in_file(state: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +25,6 @@ from threadpoolctl import threadpool_limits
 from .._progress import ProgressBar
 from .._warnings import warn_user
 from ..datasets import Dataset, Series, bundled_names, load_dataset
-from ..persistence import installed_versions
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
@@ -153,7 +153,7 @@ def run_benchmark(
     _warn_of_other_versions(path, asked, done)
     units = [left for unit in asked if (left := unit.without(done)).classifiers]
     failures = []
-    with ProgressBar(total=len(units), unit="fit", shown=bool(verbose)) as progress:
+    with ProgressBar(total=len(units), unit="fit", shown=verbose) as progress:
         for rows in _run_units(units, table, n_jobs):
             _append(path, rows)
             failures += [row for row in rows if row["error"]][:1]
@@ -449,8 +449,11 @@ def _lock(path: Path) -> FileLock:
 
 
 def _versions() -> str:
-    found = installed_versions(*_PACKAGES)
-    return ";".join(f"{package}={number}" for package, number in found.items())
+    found = []
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package}={version(package)}")
+    return ";".join(found)
 
 
 def _machine() -> str:
