@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import drawn_by
+from .layers import as_numbers, drawn_by
 
 PATTERN_LENGTH = 9
 GROUP_SIZE = 8
@@ -111,8 +111,8 @@ class ShapeletBank(nn.Module):
         """Each scale with the representation of the series that it reads."""
         differences, known = first_differences(values, observed)
         # Converted here, once: each scale would convert the booleans again.
-        series = values, observed.to(values.dtype)
-        differenced = differences, known.to(values.dtype)
+        series = values, as_numbers(observed, values.dtype)
+        differenced = differences, as_numbers(known, values.dtype)
         for scale in self.scales:
             assert isinstance(scale, DilatedShapelets)
             yield scale, differenced if scale.differenced else series

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
 
-# Timepoints in a run. Its 9 windows and 8 responses take 17 kB in single precision.
-RUN = 256
+# Timepoints in a run. In single precision, what is read of it again and again takes 31
+# kB: 9 windows, 8 responses and 3 extremes.
+RUN = 384
 # Runs are multiples of the compiler's unrolling, so that no loop has a remainder.
 UNROLLED = 32
 
@@ -98,6 +99,8 @@ def pool_matches(
     signal = np.zeros(padded, values.dtype)
     seen = np.zeros(padded, values.dtype)
     inside = slice(reach, reach + n_timepoints)
+    means = np.empty(n_timepoints + UNROLLED, values.dtype)
+    n_present = np.empty(n_timepoints + UNROLLED, values.dtype)
     windows = np.empty(PATTERN_LENGTH * RUN, values.dtype)
     responses = np.empty((GROUP_SIZE, RUN), values.dtype)
     extremes = np.empty((3, RUN), values.dtype)
@@ -111,11 +114,19 @@ def pool_matches(
                 signal[inside],
                 seen[inside],
             )
+            find_means(signal, seen, dilation, means, n_present)
             sums[:] = 0
             for start in range(0, n_timepoints, RUN):
                 rest = n_timepoints - start + UNROLLED - 1
                 size = min(RUN, rest // UNROLLED * UNROLLED)
-                cut_windows(signal[start:], seen[start:], dilation, size, windows)
+                cut_windows(
+                    signal[start:],
+                    seen[start:],
+                    means[start:],
+                    dilation,
+                    size,
+                    windows,
+                )
                 for group in range(0, patterns.shape[1], GROUP_SIZE):
                     for member in range(0, GROUP_SIZE, 2):
                         respond(
@@ -127,16 +138,15 @@ def pool_matches(
                             responses[member + 1],
                         )
                     find_extremes(responses, size, extremes)
-                    for member in range(GROUP_SIZE):
+                    for member in range(0, GROUP_SIZE, 2):
                         index = group + member
                         add_matches(
-                            responses[member],
-                            thresholds[mix, index],
-                            extremes[0],
-                            # In a flat window all tie; only the first is counted.
-                            extremes[1 if member == 0 else 2],
+                            responses,
+                            member,
+                            thresholds[mix, index : index + 2],
+                            extremes,
                             size,
-                            sums[:, index],
+                            sums[:, index : index + 2],
                         )
             root_shares(sums, seen.sum(), features[series, :, mix])
 
@@ -168,40 +178,55 @@ def mix_channels(
 
 
 @compiled
-def cut_windows(
-    signal: NDArray, seen: NDArray, dilation: int, size: int, windows: NDArray
+def find_means(
+    signal: NDArray, seen: NDArray, dilation: int, means: NDArray, n_present: NDArray
 ) -> None:
-    """Cut the window around each timepoint of a run, centred on its observed mean.
+    """Mean of what is observed in the window around each timepoint.
 
-    Windows around unobserved timepoints are NaN, which wins no comparison.
+    NaN where the timepoint itself is not observed.
     """
-    kind = windows.dtype.type
-    total = np.zeros(RUN, windows.dtype)
-    n_present = np.zeros(RUN, windows.dtype)
+    kind = means.dtype.type
+    size = len(means)
+    means[:] = 0
+    n_present[:] = 0
     for tap in range(PATTERN_LENGTH):
         value = signal[tap * dilation : tap * dilation + size]
         present = seen[tap * dilation : tap * dilation + size]
         for time in range(size):
-            total[time] += value[time]
+            means[time] += value[time]
             n_present[time] += present[time]
     middle = PATTERN_LENGTH // 2 * dilation
     known = seen[middle : middle + size]
-    mean, gap = total, np.empty(RUN, windows.dtype)
     for time in range(size):
-        mean[time] = total[time] / max(n_present[time], kind(1))
-        gap[time] = kind(0) if known[time] > 0 else kind(np.nan)
+        mean = means[time] / max(n_present[time], kind(1))
+        means[time] = mean if known[time] > 0 else kind(np.nan)
+
+
+# Inlined, like the next: a call with so many arrays takes as long as the loop itself.
+@numba.njit(inline="always")
+def cut_windows(
+    signal: NDArray,
+    seen: NDArray,
+    means: NDArray,
+    dilation: int,
+    size: int,
+    windows: NDArray,
+) -> None:
+    """Cut the window around each timepoint of a run, centred on its mean.
+
+    Windows around unobserved timepoints are NaN, which wins no comparison.
+    """
+    kind = windows.dtype.type
     for tap in range(PATTERN_LENGTH):
         value = signal[tap * dilation : tap * dilation + size]
         present = seen[tap * dilation : tap * dilation + size]
         window = windows[tap * RUN : tap * RUN + size]
         for time in range(size):
-            centred = (value[time] - mean[time]) * present[time]
-            window[time] = (centred if abs(centred) > kind(FLAT) else kind(0)) + gap[
-                time
-            ]
+            centred = (value[time] - means[time]) * present[time]
+            # Not the other way round: NaN has to stay.
+            window[time] = kind(0) if abs(centred) <= kind(FLAT) else centred
 
 
-# Inlined: a call with so many arrays takes as long as the loop itself.
 @numba.njit(inline="always")
 def respond(
     windows: NDArray,
@@ -226,7 +251,7 @@ def respond(
         to_second[time] = other
 
 
-@compiled
+@numba.njit(inline="always")
 def find_extremes(responses: NDArray, size: int, extremes: NDArray) -> None:
     """A group's strongest response, its weakest, and the weakest or NaN if they tie."""
     nan = responses.dtype.type(np.nan)
@@ -240,25 +265,37 @@ def find_extremes(responses: NDArray, size: int, extremes: NDArray) -> None:
         extremes[2, time] = least if most != least else nan
 
 
-@compiled
+@numba.njit(inline="always")
 def add_matches(
-    response: NDArray,
-    threshold: float,
-    strongest: NDArray,
-    weakest: NDArray,
+    responses: NDArray,
+    member: int,
+    thresholds: NDArray,
+    extremes: NDArray,
     size: int,
     sums: NDArray,
 ) -> None:
-    """Add one pattern's prevalence, strength of wins and opposite wins over a run."""
-    kind = response.dtype.type
+    """Add two patterns' prevalence, strength of wins and opposite wins over a run."""
+    kind = responses.dtype.type
+    none, one, many = kind(0), kind(1), kind(2 * RUN)
+    # In a flat window all tie; only the first is counted.
+    weakest = 1 if member == 0 else 2
     # Two counts share one sum, which stays exact: three sums take twice as long.
-    counts, strength = kind(0), kind(0)
+    counts = other_counts = strength = other_strength = none
     for time in range(size):
-        value = response[time]
-        passes = kind(1) if value > threshold else kind(0)
-        counts += passes + (kind(2 * RUN) if value == weakest[time] else kind(0))
-        strength += value if value == strongest[time] else kind(0)
-    opposite = np.floor(counts / kind(2 * RUN))
-    sums[0] += counts - opposite * kind(2 * RUN)
-    sums[1] += strength
-    sums[2] += opposite
+        most = extremes[0, time]
+        value = responses[member, time]
+        counts += one if value > thresholds[0] else none
+        counts += many if value == extremes[weakest, time] else none
+        strength += value if value == most else none
+        value = responses[member + 1, time]
+        other_counts += one if value > thresholds[1] else none
+        other_counts += many if value == extremes[2, time] else none
+        other_strength += value if value == most else none
+    for column, count, strength_of_wins in (
+        (0, counts, strength),
+        (1, other_counts, other_strength),
+    ):
+        opposite = np.floor(count / many)
+        sums[0, column] += count - opposite * many
+        sums[1, column] += strength_of_wins
+        sums[2, column] += opposite

@@ -16,9 +16,11 @@ from .convolution import SeriesEncoder
 from .layers import (
     ALIGNED,
     TokenLinear,
+    as_numbers,
     lowered,
     maximum,
     observed_patches,
+    pad_end,
     patches,
     require_one_token,
 )
@@ -88,10 +90,10 @@ def masked_average_pool(
     if pooling == 1:
         return values * observed, observed
     missing = -values.shape[-1] % pooling
-    weight = F.pad(observed.to(values.dtype), (0, missing)).unflatten(-1, (-1, pooling))
-    padded = F.pad(values, (0, missing)).unflatten(-1, (-1, pooling))
-    count = weight.sum(dim=-1)
-    return (padded * weight).sum(dim=-1) / count.clamp(min=1), count > 0
+    weight = pad_end(as_numbers(observed, values.dtype), missing)
+    total = pad_end(values, missing) * weight
+    total, count = (x.unflatten(-1, (-1, pooling)).sum(dim=-1) for x in (total, weight))
+    return total / count.clamp(min=1), count > 0
 
 
 def cut_segments(
@@ -272,12 +274,11 @@ class ShapeletTransform(nn.Module):
         root is taken: it would blow up the rounding error of a perfect match.
         """
         pooled, present = masked_average_pool(values, observed, self.scale.pooling)
-        weight = present.to(pooled.dtype)
-        known = self.observed.to(pooled.dtype)
+        weight = as_numbers(present, pooled.dtype)
+        known = as_numbers(self.observed, pooled.dtype)
         shapelet = self.values * known
-        signal = pooled * weight
-        # One product: known * signal^2 - 2 * shapelet * signal + shapelet^2 * seen
-        windows = self._windows(torch.cat((signal.square(), signal, weight), dim=1))
+        # One product: known * pooled^2 - 2 * shapelet * pooled + shapelet^2 * seen
+        windows = self._windows(torch.cat((pooled.square(), pooled, weight), dim=1))
         parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         n_points = pooled.shape[-1]
         square = _products(parts, windows)[..., :n_points].clamp(min=0)
