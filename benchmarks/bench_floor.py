@@ -1,5 +1,7 @@
 """A training step and transform, with the operations and bytes that they need."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,11 @@ from mug_sklearn.pretraining.trainer import Trainer
 from .conftest import SIZES, fitted, random_walks
 
 
-@register_flop_formula(torch.ops.aten.baddbmm_)
-def in_place_product_flop(target, left, right, **options):
-    """Operations of a product added in place, which torch's counter leaves out."""
-    n_products, n_rows, n_inner = left
-    return 2 * n_products * n_rows * n_inner * right[-1]
+@register_flop_formula(torch.ops.aten.mkldnn_convolution)
+def convolution_flop(image, kernel, *options, out_shape):
+    """Operations of oneDNN's convolution, which torch's counter leaves out."""
+    n_images, _, height, width = out_shape
+    return 2 * n_images * height * width * math.prod(kernel)
 
 
 def count_flop(function):

@@ -130,8 +130,9 @@ def _lowered_precisions() -> _Precisions:
     except RuntimeError:  # single backends differ, as they may since torch 2.9
         pass
     backends: Iterator[Any] = (
-        getattr(backend, "matmul", None)
+        getattr(backend, operation, None)
         for backend in (torch.backends.cuda, torch.backends.mkldnn)
+        for operation in ("matmul", "conv")
     )
     of_each = [
         (partial(_set_precision, backend), "ieee", backend.fp32_precision)

@@ -64,10 +64,15 @@ def test_a_cpu_needs_no_other_device(panel, monkeypatch):
 
 
 @tells_backends_apart
-@pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
-def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backend):
+@pytest.mark.parametrize(
+    ("backend", "operation"),
+    [("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv")],
+)
+def test_a_callers_precision_of_products_has_no_influence_and_stays(
+    panel, backend, operation
+):
     expected = small_mug().fit_transform(panel)
-    setting = getattr(torch.backends, backend).matmul
+    setting = getattr(getattr(torch.backends, backend), operation)
     before = setting.fp32_precision
     lowered = {"cuda": "tf32", "mkldnn": "bf16"}[backend]
     try:
@@ -81,9 +86,12 @@ def test_a_callers_precision_of_products_has_no_influence_and_stays(panel, backe
 
 
 @tells_backends_apart
-@pytest.mark.parametrize("backend", ["cuda", "mkldnn"])
-def test_a_precision_that_was_inherited_is_inherited_afterwards(backend):
-    setting = getattr(torch.backends, backend).matmul
+@pytest.mark.parametrize(
+    ("backend", "operation"),
+    [("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv")],
+)
+def test_a_precision_that_was_inherited_is_inherited_afterwards(backend, operation):
+    setting = getattr(getattr(torch.backends, backend), operation)
     before = torch.backends.fp32_precision, setting.fp32_precision
     try:
         torch.backends.fp32_precision, setting.fp32_precision = "tf32", "none"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 # Numbers in a cache line. A product may round differently if a matrix begins elsewhere
 # in a line, so all matrices of a batch begin at the start of one.
 ALIGNED = 16
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
 # Smallest weight of a new batch in the running statistics.
 MOMENTUM = 0.1
 
@@ -161,6 +162,44 @@ class MaskedBatchNorm(nn.Module):
         self.running_variance += step * (variance - self.running_variance)
 
 
+def has_convolution(tokens: Tensor) -> bool:
+    """Whether `convolve` can be used: oneDNN is built in, and knows the precision."""
+    on_cpu = tokens.device.type == "cpu" and tokens.dtype == torch.float32
+    # torch's compiler cannot ask oneDNN directly.
+    return HAS_ONEDNN and on_cpu and not torch.compiler.is_compiling()
+
+
+def convolve(tokens: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
+    """Dilated convolution along the tokens of each series.
+
+    oneDNN takes less time for it than the matrix library for as many products, half of
+    it with vectors of 512 bits on an AMD processor, and rounds a series alike in every
+    batch. It is asked directly: `torch.nn.functional.conv2d` asks another library for
+    small batches.
+
+    Parameters
+    ----------
+    tokens : float32 Tensor of shape (n, F, inputs)
+        On a CPU.
+    weight : Tensor of shape (outputs, taps, inputs)
+    bias : Tensor of shape (outputs,)
+    dilation : int, default=1
+        Tokens from one tap to the next.
+
+    Returns
+    -------
+    Tensor of shape (n, F - (taps - 1) * dilation, outputs)
+    """
+    # As images of height 1, their channels side by side in memory: nothing is copied.
+    image = tokens.transpose(1, 2).unsqueeze(2)
+    kernel = weight.transpose(1, 2).unsqueeze(2)
+    padding, stride, groups = [0, 0], [1, 1], 1
+    convolved = torch.ops.aten.mkldnn_convolution(
+        image, kernel, bias, padding, stride, [1, dilation], groups
+    )
+    return convolved.squeeze(2).transpose(1, 2).contiguous()
+
+
 class TokenLinear(nn.Linear):
     """Layer around `token_linear`: (n, F, inputs) -> (n, F, outputs)."""
 
@@ -173,8 +212,9 @@ def token_linear(
 ) -> Tensor:
     """Linear map of each token of a batch.
 
-    Outside training, each series has a product of its own: in a product over the whole
-    batch, the rounding of a row may depend on its position and on the number of rows.
+    Outside training, the rounding of a series must not depend on its batch. That of a
+    product over the whole batch may, by a row's position and the number of rows; that
+    of a convolution does not, nor do products of the single series.
 
     Parameters
     ----------
@@ -190,6 +230,8 @@ def token_linear(
     # On an accelerator, even products of equal shape may round differently.
     if training or tokens.device.type != "cpu":
         return F.linear(tokens, weight, bias)
+    if has_convolution(tokens):
+        return convolve(tokens, weight.unsqueeze(1), bias)
     n, n_tokens, _ = tokens.shape
     if any(n_tokens * width % ALIGNED for width in weight.shape):
         tokens = F.pad(tokens, (0, 0, 0, -n_tokens % ALIGNED))

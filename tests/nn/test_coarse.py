@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mug_sklearn.device import repeatable_arithmetic
+from mug_sklearn.nn import layers
 from mug_sklearn.nn.coarse import (
     CoarseEncoder,
     SegmentScale,
@@ -23,6 +24,7 @@ from mug_sklearn.nn.convolution import (
     SeriesEncoder,
     receptive_field,
 )
+from mug_sklearn.nn.layers import HAS_ONEDNN
 
 
 def gappy(n=3, channels=2, length=23, share=0.7, seed=0):
@@ -182,9 +184,11 @@ def test_causal_convolution_is_torchs(dilation, n_inputs, n_outputs, training):
     ("n_inputs", "n_outputs"), [(5, 5), (16, 16), (64, 64), (WIDE, 64), (WIDE + 1, 5)]
 )
 @pytest.mark.parametrize("dilation", [1, 8])
+@pytest.mark.parametrize("has_onednn", [HAS_ONEDNN, False])
 def test_a_convolution_rounds_alike_in_every_batch(
-    n_points, n_inputs, n_outputs, dilation
+    n_points, n_inputs, n_outputs, dilation, has_onednn, monkeypatch
 ):
+    monkeypatch.setattr(layers, "HAS_ONEDNN", has_onednn)
     generator = torch.Generator().manual_seed(0)
     layer = CausalConv(n_inputs, n_outputs, dilation).eval()
     one = torch.randn(1, n_points, n_inputs, generator=generator)
@@ -192,6 +196,7 @@ def test_a_convolution_rounds_alike_in_every_batch(
         alone = layer(one)
         for series in layer(one.repeat(33, 1, 1)):
             assert torch.equal(series, alone[0])
+        torch.testing.assert_close(alone, layer.train()(one), rtol=1e-4, atol=1e-5)
 
 
 def test_the_segment_encoder_is_its_equation():

@@ -5,11 +5,14 @@ import math
 import pytest
 import torch
 
+from mug_sklearn.nn import layers
 from mug_sklearn.nn.layers import (
+    HAS_ONEDNN,
     Attention,
     FeedForward,
     MaskedBatchNorm,
     TokenLinear,
+    convolve,
     masked_max,
     masked_mean,
     require_one_token,
@@ -142,9 +145,13 @@ def test_an_empty_series_keeps_its_first_token():
 
 
 @pytest.mark.parametrize("n_tokens", [1, 3, 16, 50])
-@pytest.mark.parametrize("n_inputs", [5, 6, 7, 64])
+@pytest.mark.parametrize("n_inputs", [5, 6, 7, 64, 320])
 @pytest.mark.parametrize("n_outputs", [8, 24, 64])
-def test_a_linear_map_rounds_alike_in_every_batch(n_tokens, n_inputs, n_outputs):
+@pytest.mark.parametrize("has_onednn", [HAS_ONEDNN, False])
+def test_a_linear_map_rounds_alike_in_every_batch(
+    n_tokens, n_inputs, n_outputs, has_onednn, monkeypatch
+):
+    monkeypatch.setattr(layers, "HAS_ONEDNN", has_onednn)
     generator = torch.Generator().manual_seed(0)
     layer = TokenLinear(n_inputs, n_outputs).eval()
     one = torch.randn(1, n_tokens, n_inputs, generator=generator)
@@ -153,3 +160,23 @@ def test_a_linear_map_rounds_alike_in_every_batch(n_tokens, n_inputs, n_outputs)
         for series in layer(one.repeat(33, 1, 1)):
             assert torch.equal(series, alone[0])
         torch.testing.assert_close(alone, layer.train()(one))
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason="torch was built without oneDNN")
+@pytest.mark.parametrize(("n", "n_tokens"), [(1, 7), (3, 7), (40, 20)])
+@pytest.mark.parametrize("n_inputs", [1, 2, 16, 320])
+@pytest.mark.parametrize(("n_taps", "dilation"), [(1, 1), (3, 1), (3, 3)])
+def test_a_convolution_is_torchs(n, n_tokens, n_inputs, n_taps, dilation):
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(n, n_tokens, n_inputs, generator=generator)
+    weight = torch.randn(5, n_taps, n_inputs, generator=generator)
+    bias = torch.randn(5, generator=generator)
+    expected = torch.nn.functional.conv1d(
+        tokens.transpose(1, 2).double(),
+        weight.transpose(1, 2).double(),
+        bias.double(),
+        dilation=dilation,
+    ).transpose(1, 2)
+    found = convolve(tokens, weight, bias, dilation)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
