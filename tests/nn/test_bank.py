@@ -101,6 +101,16 @@ def test_features_are_their_definition(share, dilation, way):
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_unobserved_values_change_no_feature(channels, way):
+    values, observed = gappy(2, channels, 40, 0.7)
+    changed = torch.where(observed, values, 100.0)
+    for scale in make_bank(channels).scales:
+        expected = WAYS[way](scale, (values, observed))
+        assert torch.equal(WAYS[way](scale, (changed, observed)), expected)
+
+
 def test_half_of_the_scales_look_at_differences():
     bank = make_bank()
     series = gappy(2, 1, 40, 0.8)
@@ -299,6 +309,19 @@ def test_long_series_are_calibrated_on_all_their_parts(monkeypatch):
     assert 0.3 < (thresholds.abs() > 50).double().mean() < 0.7
 
 
+def test_long_series_are_calibrated_at_regular_steps(monkeypatch):
+    monkeypatch.setattr(bank_module, "CALIBRATION_TIMEPOINTS", 40)
+    values, observed = gappy(2, 1, 200, 1.0)
+    scale = calibrated(values, observed)
+    sampled = [
+        slow_responses(scale, *series)[:, ::10]
+        for series in zip(values[:, 0].numpy(), observed[:, 0].numpy(), strict=True)
+    ]
+    above = np.concatenate(sampled, axis=1) + 1e-4
+    above -= scale.thresholds[0, :, None].numpy()
+    np.testing.assert_allclose(np.abs(above).min(axis=1), 0, atol=1e-9)
+
+
 def test_a_signal_unseen_in_calibration_has_thresholds_that_it_can_pass():
     values, observed = gappy(3, 1, 40, 1.0)
     scale = calibrated(values, torch.zeros_like(observed))
@@ -327,7 +350,7 @@ def test_every_mix_sees_channels_with_unit_norm(n_channels):
         torch.testing.assert_close(norms, torch.ones_like(norms))
 
 
-@pytest.mark.parametrize("length", [1, 2, 9, 17, 500])
+@pytest.mark.parametrize("length", [1, 2, 9, 16, 17, 500])
 def test_dilated_patterns_fit(length):
     chosen = dilations(length)
     assert chosen[0] == 1
