@@ -71,14 +71,16 @@ def test_pooling_averages_what_is_observed(pooling):
                 assert pooled[series, channel, point].item() == pytest.approx(expected)
 
 
-def test_segments_are_the_windows_with_half_their_points_observed():
-    values, observed = gappy()
-    scale = SegmentScale(length=6, pooling=1, width=6, stride=4)
+@pytest.mark.parametrize("share", [0.7, 0.4])
+@pytest.mark.parametrize("width", [5, 6])
+def test_segments_are_the_windows_with_half_their_points_observed(width, share):
+    values, observed = gappy(share=share)
+    scale = SegmentScale(length=width, pooling=1, width=width, stride=4)
     cut_values, cut_observed, mask = cut_segments(values, observed, scale)
     padded = torch.nn.functional.pad(values, (0, 6))
     padded_observed = torch.nn.functional.pad(observed, (0, 6))
     for segment in range(mask.shape[1]):
-        window = slice(4 * segment, 4 * segment + 6)
+        window = slice(4 * segment, 4 * segment + width)
         torch.testing.assert_close(cut_values[:, segment], padded[..., window])
         assert torch.equal(cut_observed[:, segment], padded_observed[..., window])
         enough = padded_observed[..., window].any(dim=1).sum(dim=1) >= 3
@@ -257,6 +259,16 @@ def test_shapelet_transform_is_the_best_match(share, pooling):
                 known[shapelet].numpy(),
             )
             assert actual[series, shapelet].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 32])
+def test_a_shapelet_of_one_value_is_compared_with_each_of_a_series(length):
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 1, 1).double()
+    transform.values[..., 0] = 0.5
+    transform.observed[..., 1:] = False
+    values, observed = gappy(channels=1, length=length, share=1.0)
+    distances = transform.distances(values, observed)
+    torch.testing.assert_close(distances, (values - 0.5).square())
 
 
 def test_a_series_without_a_shapelets_channel_is_as_far_as_the_means():
