@@ -150,7 +150,7 @@ def test_tensors_in_many_runs_and_chunks(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("length", [1, 9, 31, 32, 33, 256, 257, 700])
+@pytest.mark.parametrize("length", [1, 9, 31, 32, 33, 256, 257, 384, 385, 700, 769])
 @pytest.mark.parametrize("channels", [1, 11])
 def test_loops_and_tensors_agree(channels, length, dtype):
     bank = make_bank(channels, length, 16).to(dtype)
