@@ -114,6 +114,16 @@ def test_running_statistics_follow_the_latest_batches(batch):
     torch.testing.assert_close(layer.running_mean, expected)
 
 
+def test_batch_norm_of_half_precision_keeps_precise_statistics():
+    tokens = 1 + torch.randn(4, 300, 8, generator=torch.Generator().manual_seed(0))
+    tokens, mask = tokens.bfloat16(), torch.ones(4, 300, dtype=torch.bool)
+    layer = MaskedBatchNorm(8)
+    layer(tokens, mask)
+    variance, mean = torch.var_mean(tokens.float(), dim=(0, 1), correction=0)
+    torch.testing.assert_close(layer.running_mean, mean)
+    torch.testing.assert_close(layer.running_variance, variance)
+
+
 def test_batch_norm_gradient(batch):
     tokens, mask = batch
     layer = MaskedBatchNorm(8).double()
