@@ -198,7 +198,7 @@ def find_means(
     middle = PATTERN_LENGTH // 2 * dilation
     known = seen[middle : middle + size]
     for time in range(size):
-        mean = means[time] / max(n_present[time], kind(1))
+        mean = means[time] / n_present[time]
         means[time] = mean if known[time] > 0 else kind(np.nan)
 
 
