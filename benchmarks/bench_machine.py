@@ -1,4 +1,4 @@
-"""What the machine can do in single precision: matrix products and copies."""
+"""What the machine can do in single precision: products, convolutions and copies."""
 
 import pytest
 import torch
@@ -16,6 +16,20 @@ def test_matrix_product(measure, one_thread, threads):
         rounds=15,
         n_threads=torch.get_num_threads(),
         flop=2 * N**3,
+    )
+
+
+@pytest.mark.parametrize("threads", ["one", "all"])
+def test_convolution(measure, one_thread, threads):
+    if threads == "all":
+        torch.set_num_threads(torch.multiprocessing.cpu_count())
+    images = torch.randn(64, 256, 1, 64).to(memory_format=torch.channels_last)
+    kernel = torch.randn(256, 256, 1, 1)
+    measure(
+        lambda: torch.nn.functional.conv2d(images, kernel),
+        rounds=15,
+        n_threads=torch.get_num_threads(),
+        flop=2 * 64 * 64 * 256**2,
     )
 
 

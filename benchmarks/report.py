@@ -70,16 +70,15 @@ def _rates(runs: Runs) -> dict[str, float]:
 
 
 def _machine(runs: Runs) -> list[str]:
+    measured = (
+        ("matrix product", "flop", "GFLOP/s"),
+        ("convolution", "flop", "GFLOP/s"),
+        ("copy", "bytes", "GB/s"),
+    )
     rows = [
-        (
-            "matrix product",
-            run["n_threads"],
-            f"{run['flop'] / run['median'] / 1e9:.1f} GFLOP/s",
-        )
-        for run in runs.get("bench_machine.test_matrix_product", [])
-    ] + [
-        ("copy", run["n_threads"], f"{run['bytes'] / run['median'] / 1e9:.1f} GB/s")
-        for run in runs.get("bench_machine.test_copy", [])
+        (what, run["n_threads"], f"{run[unit] / run['median'] / 1e9:.1f} {label}")
+        for what, unit, label in measured
+        for run in runs.get(f"bench_machine.test_{what.replace(' ', '_')}", [])
     ]
     if not rows:
         return []
