@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -51,9 +52,16 @@ def to_tensors(state: Any, device: torch.device) -> Any:
 
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
     """Rebuild a network on the CPU, in evaluation mode."""
-    with torch.inference_mode(False):  # tensors made inside one can never be trained
-        network = build_network(config)
-        network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
+    # In a thread of its own: a forked process has lost the threads that OpenMP had
+    # started for the one that forked, and would wait for them for ever. Nor is a new
+    # thread in the caller's inference mode, whose tensors can never be trained.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_rebuilt, config, arrays).result()
+
+
+def _rebuilt(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
+    network = build_network(config)
+    network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
     return network.eval()
 
 

@@ -1,7 +1,8 @@
 """Small panels and a small estimator shared by the tests."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +47,25 @@ def torch_threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def succeeds_in_a_fork(works: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether a forked process finds within the time that something works."""
+    process = os.fork()
+    if not process:
+        try:
+            os._exit(0 if works() else 1)
+        finally:
+            os._exit(2)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.01)
+    os.kill(process, 9)
+    os.waitpid(process, 0)
+    return False
 
 
 @pytest.fixture
