@@ -1,5 +1,6 @@
 """Devices: their names and precision, threads, shortage of memory."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -204,13 +205,42 @@ def repeatable_arithmetic() -> Iterator[int]:
         if is_counted:
             with _Inside.lock:
                 try:
-                    if _Inside.n_in_all == 1:
-                        _set_threads(_Inside.products_outside)
-                        for set_precision, _, outside in _Inside.precisions_outside:
-                            set_precision(outside)
-                    torch.set_num_threads(_Inside.n_threads_outside)
+                    _restore_settings()
+                except BaseException:  # an interrupt, before all was restored
+                    _restore_settings()
+                    raise
                 finally:
                     _Inside.n_in_all -= 1
+
+
+def _restore_settings() -> None:
+    if _Inside.n_in_all == 1:
+        _set_threads(_Inside.products_outside)
+        for set_precision, _, outside in _Inside.precisions_outside:
+            set_precision(outside)
+    torch.set_num_threads(_Inside.n_threads_outside)
+
+
+def _forget_other_threads() -> None:
+    """Let a forked process, which has one thread alone, know of no others inside."""
+    n_inside = int(getattr(_Inside.this_thread, "inside", False))
+    try:
+        if _Inside.n_in_all > n_inside == 0:
+            _Inside.n_in_all = 1
+            _restore_settings()
+    finally:
+        _Inside.n_in_all = n_inside
+        _Inside.lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # A fork waits until no thread changes settings: in the new process, nobody would
+    # ever release the lock of one that does.
+    os.register_at_fork(
+        before=_Inside.lock.acquire,
+        after_in_parent=_Inside.lock.release,
+        after_in_child=_forget_other_threads,
+    )
 
 
 @contextmanager

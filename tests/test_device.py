@@ -1,6 +1,8 @@
 """Threads, devices and torch's modes inside and outside a computation."""
 
 import pickle
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -14,7 +16,7 @@ from mug_sklearn import device
 from mug_sklearn.device import repeatable_arithmetic, resolve_device
 from mug_sklearn.nn.network import MUGNetwork
 
-from .conftest import small_mug, torch_threads
+from .conftest import small_mug, succeeds_in_a_fork, torch_threads
 
 tells_backends_apart = pytest.mark.skipif(
     not hasattr(torch.backends, "fp32_precision"),
@@ -207,6 +209,89 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
     assert blas_threads() == before
 
 
+forks = pytest.mark.skipif(
+    sys.platform != "linux", reason="torch survives a fork on Linux only"
+)
+# Python warns of a fork beside threads, which is what is tried here.
+beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded")
+
+
+@forks
+@beside_threads
+@pytest.mark.usefixtures("three_threads")
+def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
+    is_inside, is_forked = Event(), Event()
+    before = blas_threads()
+    precision = torch.get_float32_matmul_precision()
+
+    def compute():
+        with repeatable_arithmetic():
+            is_inside.set()
+            is_forked.wait()
+
+    def all_as_before():
+        outside = torch.get_float32_matmul_precision(), blas_threads()
+        with repeatable_arithmetic() as n_outside:
+            inside = torch.get_float32_matmul_precision(), blas_threads()
+        with ThreadPoolExecutor(1) as threads:
+            n_of_others = threads.submit(torch.get_num_threads).result()
+        counts = n_outside, n_of_others, torch.get_num_threads()
+        expected = ("medium", before), ("highest", {1}), (3, 3, 3)
+        return (outside, inside, counts) == expected
+
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with ThreadPoolExecutor(1) as threads:
+            computed = threads.submit(compute)
+            is_inside.wait()
+            succeeds = succeeds_in_a_fork(all_as_before)
+            is_forked.set()
+            computed.result()
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert succeeds
+    assert blas_threads() == before
+
+
+@forks
+@beside_threads
+def test_a_process_forked_inside_a_computation_stays_inside():
+    before = blas_threads()
+
+    def stays_inside():
+        with repeatable_arithmetic() as n_outside:
+            return (n_outside, blas_threads()) == (1, {1})
+
+    with repeatable_arithmetic():
+        assert succeeds_in_a_fork(stays_inside)
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+@forks
+@beside_threads
+def test_a_process_forked_while_a_thread_changes_settings_does_not_wait(monkeypatch):
+    changes = Event()
+    set_threads = device._set_threads
+
+    def slowly(threads):
+        changes.set()
+        time.sleep(0.2)
+        set_threads(threads)
+
+    def compute():
+        with repeatable_arithmetic():
+            return True
+
+    monkeypatch.setattr(device, "_set_threads", slowly)
+    with ThreadPoolExecutor(1) as threads:
+        computed = threads.submit(compute)
+        changes.wait()
+        monkeypatch.undo()
+        assert succeeds_in_a_fork(compute, seconds=3)
+        assert computed.result()
+
+
 @pytest.mark.usefixtures("three_threads")
 def test_more_threads_embed_the_same(ragged):
     mug = small_mug().fit(ragged)
@@ -233,6 +318,22 @@ def test_an_interrupt_on_the_way_in_changes_no_setting(panel, monkeypatch):
         mug.transform(panel)
     assert blas_threads() == before
     mug.transform(panel)
+    assert blas_threads() == before
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_an_interrupt_on_the_way_out_changes_no_setting(monkeypatch):
+    before = blas_threads()
+
+    def interrupted(threads):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), repeatable_arithmetic():
+        monkeypatch.setattr(device, "_set_threads", interrupted)
+    assert (blas_threads(), torch.get_num_threads()) == (before, 3)
+    with repeatable_arithmetic() as n_outside:
+        assert n_outside == 3
     assert blas_threads() == before
 
 
