@@ -19,6 +19,7 @@ from .device import (
     double_precision_device,
     is_out_of_memory,
     repeatable_arithmetic,
+    use_one_thread,
     usual_modes,
 )
 from .nn.network import MUGNetwork
@@ -195,8 +196,7 @@ def _map_in_order(
         yield from map(compute, batches)
         return
     # Each thread has a setting of its own.
-    one = (torch.set_num_threads, (1,))
-    with ThreadPoolExecutor(n_threads, "batch", *one) as threads:
+    with ThreadPoolExecutor(n_threads, "batch", use_one_thread) as threads:
         pending: deque[Future] = deque()
         for chosen in batches:
             pending.append(threads.submit(compute, chosen))

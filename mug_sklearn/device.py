@@ -157,6 +157,14 @@ def _set_threads(threads: _Threads) -> None:
     OpenBLASController.clear_controlling_thread()
 
 
+def use_one_thread() -> None:
+    """Let torch compute on one thread in the thread that calls this."""
+    # At its first computation, or when it is asked, torch gives a new thread the number
+    # that was set last by any thread, whatever the new one has set until then.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
 @contextmanager
 def repeatable_arithmetic() -> Iterator[int]:
     """Compute on one CPU thread, in full precision, and restore the settings.
@@ -197,7 +205,7 @@ def repeatable_arithmetic() -> Iterator[int]:
                 _Inside.products_outside = [
                     (library, n) for library, n in before if library.num_threads < n
                 ]
-            torch.set_num_threads(1)
+            use_one_thread()
         _Inside.this_thread.inside = True
         yield _Inside.n_threads_outside
     finally:

@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info
 
 from mug_sklearn import device
+from mug_sklearn._inference import _map_in_order
 from mug_sklearn.device import repeatable_arithmetic, resolve_device
 from mug_sklearn.nn.network import MUGNetwork
 
@@ -207,6 +208,45 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
         assert second.result() == (3, 3, {1})
     assert torch.get_num_threads() == 3
     assert blas_threads() == before
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_new_thread_keeps_to_one_while_others_leave():
+    is_inside, others_left = Event(), Event()
+
+    def compute():
+        with repeatable_arithmetic():
+            is_inside.set()
+            others_left.wait()
+            torch.ones(2**20).exp()  # the first computation of this thread
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as threads:
+        with repeatable_arithmetic():
+            computed = threads.submit(compute)
+            is_inside.wait()
+        others_left.set()
+        assert computed.result() == 1
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_the_threads_of_a_transform_keep_to_one_while_others_leave():
+    is_inside, others_left = Event(), Event()
+
+    def compute(chosen):
+        is_inside.set()
+        others_left.wait()
+        torch.ones(2**20).exp()
+        return torch.get_num_threads()
+
+    def batches():
+        yield np.arange(1)
+        is_inside.wait()
+        torch.set_num_threads(3)  # as whoever leaves
+        others_left.set()
+        yield np.arange(1)
+
+    assert list(_map_in_order(compute, batches(), 2)) == [1, 1]
 
 
 forks = pytest.mark.skipif(
