@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from ._files import replaced_file
 from ._version import __version__
-from .device import is_out_of_memory
+from .device import is_out_of_memory, repeatable_arithmetic
 from .nn.coarse import SegmentScale
 from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
@@ -52,16 +51,11 @@ def to_tensors(state: Any, device: torch.device) -> Any:
 
 def network_from_arrays(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
     """Rebuild a network on the CPU, in evaluation mode."""
-    # In a thread of its own: a forked process has lost the threads that OpenMP had
-    # started for the one that forked, and would wait for them for ever. Nor is a new
-    # thread in the caller's inference mode, whose tensors can never be trained.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_rebuilt, config, arrays).result()
-
-
-def _rebuilt(config: MUGConfig, arrays: dict[str, np.ndarray]) -> MUGNetwork:
-    network = build_network(config)
-    network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
+    # On one thread: a forked process has lost those that OpenMP had started, and would
+    # wait for them for ever. Tensors made in inference mode can never be trained.
+    with repeatable_arithmetic(), torch.inference_mode(False):
+        network = build_network(config)
+        network.load_state_dict(to_tensors(arrays, torch.device("cpu")))
     return network.eval()
 
 
