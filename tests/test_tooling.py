@@ -152,7 +152,8 @@ mug.to()
 
 @pytest.mark.slow
 def test_a_type_checker_knows_what_users_pass_and_get(tmp_path, monkeypatch):
-    monkeypatch.setenv("MYPYPATH", str(Path(mug_sklearn.__file__).parents[1]))
+    # Where installed packages are: an editable installation is not found otherwise.
+    monkeypatch.syspath_prepend(Path(mug_sklearn.__file__).parents[1])
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     report, _, _ = mypy.api.run(["--strict", str(path)])
