@@ -19,8 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     code : int
-        0; 2 if the input cannot be read or the output cannot be written; 130 if it was
-        interrupted. The benchmark has 1, too, for fits that failed.
+        0; 2 if the input cannot be read, the output cannot be written or memory does
+        not suffice; 130 if it was interrupted. The benchmark has 1, too, for fits that
+        failed.
 
     Examples
     --------
@@ -39,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except (OSError, ValueError, ImportError) as error:
         print(f"mug_sklearn: error: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"mug_sklearn: error: memory does not suffice. {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mug_sklearn: interrupted", file=sys.stderr)

@@ -493,6 +493,15 @@ class TestRefused:
         assert "Traceback" not in err
         assert contents_of(tmp_path) == before
 
+    def test_an_archive_that_announces_more_than_memory_holds(self, capfd):
+        header = {"descr": "<f8", "fortran_order": False, "shape": (2**42, 9)}
+        with ZipFile("large.npz", "w") as archive, archive.open("X.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+        assert main(["embed", "large.npz", "out.npz", *QUICK]) == 2
+        err = capfd.readouterr().err
+        assert err.startswith("mug_sklearn: error: memory does not suffice. ")
+        assert "Traceback" not in err
+
     def test_parquet_without_pyarrow(self, monkeypatch, capfd):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         assert main(["embed", "a.npy", "out.parquet", *QUICK]) == 2
