@@ -212,17 +212,19 @@ def repeatable_arithmetic() -> Iterator[int]:
         _Inside.this_thread.inside = False
         if is_counted:
             with _Inside.lock:
+                is_last = _Inside.n_in_all == 1
                 try:
-                    _restore_settings()
+                    _restore_settings(is_last)
                 except BaseException:  # an interrupt, before all was restored
-                    _restore_settings()
+                    _restore_settings(is_last)
                     raise
                 finally:
                     _Inside.n_in_all -= 1
 
 
-def _restore_settings() -> None:
-    if _Inside.n_in_all == 1:
+def _restore_settings(is_last: bool) -> None:
+    """Restore this thread's settings, and those of all if no other one is inside."""
+    if is_last:
         _set_threads(_Inside.products_outside)
         for set_precision, _, outside in _Inside.precisions_outside:
             set_precision(outside)
@@ -231,13 +233,12 @@ def _restore_settings() -> None:
 
 def _forget_other_threads() -> None:
     """Let a forked process, which has one thread alone, know of no others inside."""
-    n_inside = int(getattr(_Inside.this_thread, "inside", False))
+    is_inside = getattr(_Inside.this_thread, "inside", False)
     try:
-        if _Inside.n_in_all > n_inside == 0:
-            _Inside.n_in_all = 1
-            _restore_settings()
+        if _Inside.n_in_all and not is_inside:
+            _restore_settings(is_last=True)
     finally:
-        _Inside.n_in_all = n_inside
+        _Inside.n_in_all = int(is_inside)
         _Inside.lock.release()
 
 
