@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from .cli import demo, embed
+from .device import is_out_of_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"mug_sklearn: error: {error}", file=sys.stderr)
         return 2
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         print(f"mug_sklearn: error: memory does not suffice. {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mug_sklearn.cli.embed
@@ -501,6 +502,20 @@ class TestRefused:
         err = capfd.readouterr().err
         assert err.startswith("mug_sklearn: error: memory does not suffice. ")
         assert "Traceback" not in err
+
+    @pytest.mark.parametrize("is_shortage", [True, False])
+    def test_torchs_shortage_of_memory_alone(self, is_shortage, monkeypatch, capfd):
+        def fit(mug, X):
+            torch.empty(2**60 if is_shortage else -1)
+
+        monkeypatch.setattr(MUGTransformer, "fit", fit)
+        arguments = ["embed", "a.npy", "out.npz", *QUICK]
+        if is_shortage:
+            assert main(arguments) == 2
+            assert ": memory does not suffice. " in capfd.readouterr().err
+        else:
+            with pytest.raises(RuntimeError, match="negative"):
+                main(arguments)
 
     def test_parquet_without_pyarrow(self, monkeypatch, capfd):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
