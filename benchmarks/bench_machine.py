@@ -6,10 +6,14 @@ import torch
 N = 1024
 
 
-@pytest.mark.parametrize("threads", ["one", "all"])
-def test_matrix_product(measure, one_thread, threads):
-    if threads == "all":
+@pytest.fixture(params=["one", "all"])
+def threads(request, one_thread):
+    if request.param == "all":
         torch.set_num_threads(torch.multiprocessing.cpu_count())
+
+
+@pytest.mark.usefixtures("threads")
+def test_matrix_product(measure):
     left, right = torch.randn(2, N, N)
     measure(
         lambda: left @ right,
@@ -19,10 +23,8 @@ def test_matrix_product(measure, one_thread, threads):
     )
 
 
-@pytest.mark.parametrize("threads", ["one", "all"])
-def test_convolution(measure, one_thread, threads):
-    if threads == "all":
-        torch.set_num_threads(torch.multiprocessing.cpu_count())
+@pytest.mark.usefixtures("threads")
+def test_convolution(measure):
     images = torch.randn(64, 256, 1, 64).to(memory_format=torch.channels_last)
     kernel = torch.randn(256, 256, 1, 1)
     measure(
@@ -33,10 +35,8 @@ def test_convolution(measure, one_thread, threads):
     )
 
 
-@pytest.mark.parametrize("threads", ["one", "all"])
-def test_copy(measure, one_thread, threads):
-    if threads == "all":
-        torch.set_num_threads(torch.multiprocessing.cpu_count())
+@pytest.mark.usefixtures("threads")
+def test_copy(measure):
     source, target = torch.zeros(2, 2**26)
     measure(
         lambda: target.copy_(source),

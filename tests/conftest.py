@@ -1,6 +1,7 @@
 """Small panels and a small estimator shared by the tests."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def torch_threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def forks(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that forks a process, as threads of others are running."""
+    torchs = pytest.mark.skipif(
+        sys.platform != "linux", reason="torch survives a fork on Linux only"
+    )
+    # Python warns of a fork beside threads, which is what is tried.
+    beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded")
+    return torchs(beside_threads(test))
 
 
 def succeeds_in_a_fork(works: Callable[[], bool], seconds: float = 10) -> bool:

@@ -1,7 +1,6 @@
 """Threads, devices and torch's modes inside and outside a computation."""
 
 import pickle
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -17,11 +16,15 @@ from mug_sklearn._inference import _map_in_order
 from mug_sklearn.device import repeatable_arithmetic, resolve_device
 from mug_sklearn.nn.network import MUGNetwork
 
-from .conftest import small_mug, succeeds_in_a_fork, torch_threads
+from .conftest import forks, small_mug, succeeds_in_a_fork, torch_threads
 
 tells_backends_apart = pytest.mark.skipif(
     not hasattr(torch.backends, "fp32_precision"),
     reason="torch has one precision for all backends before 2.9",
+)
+of_each_operation = pytest.mark.parametrize(
+    ("backend", "operation"),
+    [("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv")],
 )
 
 
@@ -67,10 +70,7 @@ def test_a_cpu_needs_no_other_device(panel, monkeypatch):
 
 
 @tells_backends_apart
-@pytest.mark.parametrize(
-    ("backend", "operation"),
-    [("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv")],
-)
+@of_each_operation
 def test_a_callers_precision_of_products_has_no_influence_and_stays(
     panel, backend, operation
 ):
@@ -89,10 +89,7 @@ def test_a_callers_precision_of_products_has_no_influence_and_stays(
 
 
 @tells_backends_apart
-@pytest.mark.parametrize(
-    ("backend", "operation"),
-    [("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv")],
-)
+@of_each_operation
 def test_a_precision_that_was_inherited_is_inherited_afterwards(backend, operation):
     setting = getattr(getattr(torch.backends, backend), operation)
     before = torch.backends.fp32_precision, setting.fp32_precision
@@ -249,15 +246,7 @@ def test_the_threads_of_a_transform_keep_to_one_while_others_leave():
     assert list(_map_in_order(compute, batches(), 2)) == [1, 1]
 
 
-forks = pytest.mark.skipif(
-    sys.platform != "linux", reason="torch survives a fork on Linux only"
-)
-# Python warns of a fork beside threads, which is what is tried here.
-beside_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded")
-
-
 @forks
-@beside_threads
 @pytest.mark.usefixtures("three_threads")
 def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
     is_inside, is_forked = Event(), Event()
@@ -294,7 +283,6 @@ def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
 
 
 @forks
-@beside_threads
 def test_a_process_forked_inside_a_computation_stays_inside():
     before = blas_threads()
 
@@ -309,7 +297,6 @@ def test_a_process_forked_inside_a_computation_stays_inside():
 
 
 @forks
-@beside_threads
 def test_a_process_forked_while_a_thread_changes_settings_does_not_wait(monkeypatch):
     changes = Event()
     set_threads = device._set_threads

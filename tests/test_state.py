@@ -3,7 +3,6 @@
 import copy
 import pickle
 import pickletools
-import sys
 import threading
 
 import joblib
@@ -16,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mug_sklearn.device
 from mug_sklearn import MUGTransformer
 
-from .conftest import small_mug, succeeds_in_a_fork, torch_threads
+from .conftest import forks, small_mug, succeeds_in_a_fork, torch_threads
 
 
 def through_pickle(mug, tmp_path):
@@ -137,10 +136,7 @@ def test_a_fit_in_another_thread_does_not_reach_into_a_transform(panel, moment):
     assert np.abs(mug.transform(X) - expected).max() > 0.1
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="torch survives a fork on Linux only"
-)
-@pytest.mark.filterwarnings("ignore:.*multi-threaded")  # Python's, of the fork
+@forks
 def test_a_forked_process_copies_and_embeds(panel):
     # Wide, as torch computes on several threads where a tensor is large.
     mug = small_mug(max_epochs=0, d_model=128, granularity="coarse").fit(panel)
