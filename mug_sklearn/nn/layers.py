@@ -5,6 +5,7 @@ P patches, S segments (coarse tokens), d = d_model. A token mask is True where a
 counts.
 """
 
+import platform
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,12 @@ from torch import Tensor, nn
 # Numbers in a cache line. A product may round differently if a matrix begins elsewhere
 # in a line, so all matrices of a batch begin at the start of one.
 ALIGNED = 16
-HAS_ONEDNN = torch.backends.mkldnn.is_available()
+# On an x86 processor: for others its convolutions may be slow, and round a series
+# otherwise in another batch.
+HAS_ONEDNN = (
+    platform.machine().lower() in ("x86_64", "amd64")
+    and torch.backends.mkldnn.is_available()
+)
 # Smallest weight of a new batch in the running statistics.
 MOMENTUM = 0.1
 
