@@ -184,11 +184,15 @@ class MUGTransformer(
         Weight of TST's masked-value regression beside the retrieval loss.
     cluster_triplet_weight : float, default=0.01
         Weight of ShapeNet's cluster-wise triplet loss beside the retrieval loss.
-    readout : {"combined", "cross"}, default="combined"
-        What the embedding is made of with ``granularity="multi"``: "combined" joins
-        all granularities with the shapelet features, "cross" is the pooled output of
-        the cross-granularity transformer alone, as in the paper (its mean and maximum
-        over time, scaled and rotated like the combined one).
+    readout : {"combined", "robust", "cross"}, default="combined"
+        What the embedding is made of. "combined" joins all granularities with the
+        shapelet features. "robust" joins them, too, but the less of the random
+        shapelets' features and of the coarse encoder, the more these differ between
+        the even and the odd timepoints of a series: for noisy series. With
+        ``granularity="fine"`` it is the same as "combined". "cross", which needs
+        ``granularity="multi"``, is the pooled output of the cross-granularity
+        transformer alone, as in the paper (its mean and maximum over time, scaled and
+        rotated like the combined one).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
         series, or on the sample that `partial_fit` keeps, so at most one fewer exist
@@ -354,7 +358,7 @@ class MUGTransformer(
         "token_retrieval_weight": [Interval(Real, 0, None, closed="left")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "cluster_triplet_weight": [Interval(Real, 0, None, closed="left")],
-        "readout": [StrOptions({"combined", "cross"})],
+        "readout": [StrOptions({"combined", "robust", "cross"})],
         "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
         "d_model": [Interval(Integral, 2, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],

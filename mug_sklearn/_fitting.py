@@ -135,13 +135,21 @@ class Course:
     ) -> Readout:
         """Fit the map from pooled features of a complete network to the embedding.
 
+        Parameters
+        ----------
+        inference : Inference
+        readout : {"combined", "robust", "cross"}
+        embedding_dim : int or None
+
         Raises
         ------
         ValueError
             If features are not finite.
         """
+        network = inference.network
         names = ["multi"] if readout == "cross" else None
-        blocks = self._typical_blocks(inference, names)
+        pooled = partial(network.pooled_blocks, names=names)
+        blocks = self._features(inference, pooled, READOUT_SERIES, RandomStream.READOUT)
         if not all(bool(block.isfinite().all()) for block in blocks.values()):
             raise ValueError(
                 "Training diverged: features of training series are not finite. "
@@ -153,23 +161,31 @@ class Course:
             warn_user(
                 "The embedding is constant: a fit needs several series that differ."
             )
-        return fit_readout(blocks, embedding_dim)
+        if readout != "robust":
+            return fit_readout(blocks, embedding_dim)
+        halves, stream = network.split_half_noise, RandomStream.NOISE
+        squares = self._features(inference, halves, CALIBRATION_SERIES, stream)
+        noise = {name: part.double().mean(dim=0) for name, part in squares.items()}
+        return fit_readout(blocks, embedding_dim, noise)
 
-    def _typical_blocks(
-        self, inference: Inference, names: list[str] | None
+    def _features(
+        self,
+        inference: Inference,
+        compute: Callable[[Tensor, Tensor], dict[str, Tensor]],
+        n_series: int,
+        stream: RandomStream,
     ) -> dict[str, Tensor]:
-        """Pooled features of at most 2,048 typical series, in the panel's order."""
+        """Features of at most `n_series` typical series, in the panel's order."""
         panel = self.typical
-        rng = RandomStream.READOUT.generator(self.plan.seed)
-        size = min(READOUT_SERIES, len(panel.with_values))
+        rng = stream.generator(self.plan.seed)
+        size = min(n_series, len(panel.with_values))
         chosen = np.sort(rng.choice(panel.with_values, size, replace=False))
-        pooled = partial(inference.network.pooled_blocks, names=names)
         gathered: dict[str, list[Tensor]] = {}
         order = []
-        for rows, blocks in inference.map_batches(pooled, panel, chosen):
+        for rows, features in inference.map_batches(compute, panel, chosen):
             order.append(rows)
-            for name, block in blocks.items():
-                gathered.setdefault(name, []).append(block)
+            for name, part in features.items():
+                gathered.setdefault(name, []).append(part)
         device = double_precision_device(self.device)
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
         return {

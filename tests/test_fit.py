@@ -21,6 +21,7 @@ from mug_sklearn import MUGTransformer
 from mug_sklearn._fitting import Course
 from mug_sklearn._settings import network_config, training_plan
 from mug_sklearn.nn.convolution import receptive_field
+from mug_sklearn.nn.readout import fit_readout
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug, torch_threads
@@ -253,6 +254,7 @@ class TestParameters:
             {"loss": "infonce"},
             {"loss": "triplet"},
             {"readout": "cross"},
+            {"readout": "robust"},
             {"reconstruction_weight": 0.0},
             {"token_retrieval_weight": 0.0},
             {"cluster_triplet_weight": 5.0},
@@ -444,6 +446,61 @@ class TestTraining:
         part = shapelets_and_thresholds()
         same = [torch.equal(*pair) for pair in zip(whole, part, strict=True)]
         assert same == [name != "DISCOVERY_SERIES", name != "CALIBRATION_SERIES"]
+
+    @pytest.mark.parametrize("granularity", ["multi", "coarse"])
+    def test_the_robust_readout_weighs_by_what_halves_differ_in(
+        self, panel, granularity
+    ):
+        settings = {"granularity": granularity, "embedding_dim": None}
+        mug = small_mug(readout="robust", **settings).fit(panel)
+        plain = small_mug(**settings).fit(panel)
+        network = mug.network_
+        standardised = (panel - mug.location_[:, None]) / mug.scale_[:, None]
+        values = torch.from_numpy(standardised.astype("float32"))
+        series = values, torch.ones_like(values, dtype=torch.bool)
+        with torch.no_grad():
+            blocks = network.pooled_blocks(*series)
+            noise = network.split_half_noise(*series)
+        noise = {name: squares.mean(dim=0) for name, squares in noise.items()}
+        embedding = mug.transform(panel)
+        expected = fit_readout(blocks, None, noise)(blocks)
+        assert_allclose(embedding, expected, rtol=0, atol=1e-3)
+        assert np.abs(embedding - plain.transform(panel)).max() > 0.1
+
+    def test_a_fine_network_has_nothing_that_the_robust_readout_would_weigh(
+        self, panel
+    ):
+        embeddings = [
+            small_mug(granularity="fine", readout=readout).fit_transform(panel)
+            for readout in ("combined", "robust")
+        ]
+        assert_array_equal(*embeddings)
+
+    def test_the_robust_readout_hears_less_of_the_noise(self):
+        # Two classes of slow waves in noise as large: distances within a class shrink.
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        phases = rng.uniform(0, 6.28, (60, 1))
+        waves = np.sin((0.1 + 0.05 * y[:, None]) * np.arange(150) + phases)
+        X = waves + rng.normal(size=waves.shape)
+        ratios = []
+        for readout in ("combined", "robust"):
+            mug = small_mug(n_random_shapelets=64, embedding_dim=None, readout=readout)
+            embedding = mug.fit_transform(X)
+            within = np.mean([embedding[y == label].var(axis=0).sum() for label in y])
+            ratios.append(within / embedding.var(axis=0).sum())
+        assert ratios[1] < 0.98 * ratios[0]
+
+    @pytest.mark.parametrize("shape", [(1, 2, 30), (6, 1, 1), (6, 1, 2)])
+    def test_the_robust_readout_of_next_to_nothing(self, shape):
+        X = np.random.default_rng(0).normal(size=shape)
+        mug = small_mug(readout="robust")
+        if shape[0] == 1:
+            with pytest.warns(UserWarning, match="constant"):
+                mug.fit(X)
+        else:
+            mug.fit(X)
+        assert np.isfinite(mug.transform(X)).all()
 
     def test_a_sample_has_so_many_values_of_all_channels_at_most(
         self, panel, monkeypatch

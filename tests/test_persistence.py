@@ -58,6 +58,7 @@ def test_a_subclass_with_an_argument_comes_back(panel, path):
         {"granularity": "coarse", "segment_lengths": (3, 0.5)},
         {"segment_lengths": [4, 0.25], "embedding_dim": None, "random_state": None},
         {"readout": "cross", "fine_fusion": "max", "fusion": "concat"},
+        {"readout": "robust"},
         {"precision": "float32", "n_random_shapelets": np.int64(8)},
     ],
 )

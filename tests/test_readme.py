@@ -10,7 +10,7 @@ from mug_sklearn import _fitting, _reservoir, _settings
 from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH
 from mug_sklearn._input_forms import MANY_PATCHES
 from mug_sklearn.benchmark import protocol, report_figures
-from mug_sklearn.nn import bank
+from mug_sklearn.nn import bank, readout
 from mug_sklearn.pretraining import discovery
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,8 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "or a million values", _fitting.SAMPLE_VALUES, 2**20),
         (HOW, "at most 32 training", _fitting.CALIBRATION_SERIES, 32),
         (HOW, "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
+        (HOW, "32 training series are described", _fitting.CALIBRATION_SERIES, 32),
+        (HOW, "0.03 + 0.97", readout.UNRELIABLE_SHARE, 0.03),
         (HOW, "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
         ("docs/guide/training.md", "up to 512 of", _reservoir.MOST_SERIES, 512),
         ("docs/guide/training.md", "4.2 million", _reservoir.MOST_VALUES, 2**22),

@@ -138,6 +138,11 @@ METHODS: dict[str, Method] = {
         f"mug-{name}": _ablation(description, **parameters)
         for name, (description, parameters) in _CHANGES.items()
     },
+    # what is noise counts for less
+    "mug-robust": _ablation("the robust readout", readout="robust"),
+    "mug-robust-untrained": _ablation(
+        "the robust readout, no training", readout="robust", max_epochs=0
+    ),
     # the same under the paper's readout, which sees only the cross-granularity tokens
     "mug-cross": _ablation("the paper's readout", readout="cross"),
     **{

@@ -10,7 +10,7 @@ only added noise.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -34,6 +34,8 @@ CPU_RESPONSES = 2**18
 ACCELERATOR_RESPONSES = 2**26
 SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
+# Most timepoints of a series that its halves are made of.
+SPLIT_TIMEPOINTS = 2**11
 
 # Values of some series and the mask of those observed, both of shape (n, C, T). The
 # mask holds booleans or numbers.
@@ -97,13 +99,24 @@ class ShapeletBank(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width)."""
-        way = DilatedShapelets.features_by_tensors
+        way: Callable[..., Tensor] = DilatedShapelets.features_by_tensors
         if values.device.type == "cpu":
             way = DilatedShapelets.features_by_loops
         elif values.device.type == "cuda" and _kernel_runs(values.device):
             way = DilatedShapelets.features_by_kernel
         pooled = (way(*pair) for pair in self._represented(values, observed))
         return torch.cat([features.flatten(1) for features in pooled], dim=1)
+
+    def split_half_noise(self, values: Tensor, observed: Tensor) -> Tensor:
+        """Squares of half the differences between halves, (n, C, T) -> (n, width).
+
+        See `DilatedShapelets.split_half_noise`.
+        """
+        noise = (
+            scale.split_half_noise(series)
+            for scale, series in self._represented(values, observed)
+        )
+        return torch.cat([squares.flatten(1) for squares in noise], dim=1)
 
     def _represented(
         self, values: Tensor, observed: Tensor
@@ -191,7 +204,7 @@ class DilatedShapelets(nn.Module):
         signal, seen = self._mixed(values, observed)
         n, _, n_timepoints = values.shape
         step = max(1, n * n_timepoints // CALIBRATION_TIMEPOINTS)
-        windows, known = self._windows(signal, seen, slice(0, n_timepoints, step))
+        windows, known = self._windows(signal, seen, range(0, n_timepoints, step))
         count = known.sum(dim=(0, 2))  # (mixes,)
         draw = torch.rand(self.thresholds.T.shape, **drawn_by(generator)).T
         position = (draw.to(values.device) * (count - 1)[:, None]).long().clamp(min=0)
@@ -235,16 +248,44 @@ class DilatedShapelets(nn.Module):
         pool_matches(values, observed, mixing, patterns, thresholds, dilation, features)
         return torch.from_numpy(features)
 
-    def features_by_tensors(self, series: MaskedSeries) -> Tensor:
-        """The same as `features_by_loops`, on any device."""
+    def split_half_noise(self, series: MaskedSeries) -> Tensor:
+        """Squares of half the differences between features of either half. Ours.
+
+        What is true of a series is true of its even and of its odd timepoints; what
+        differs between them is chance. Long series are sampled at regular steps, of
+        about 2,048 timepoints each.
+
+        Parameters
+        ----------
+        series : pair of Tensors of shape (n, C, T)
+            Values, and the mask of those observed.
+
+        Returns
+        -------
+        Tensor of shape (n, 3, mixes, patterns)
+            Their mean over series is about the variance of a feature by chance, or more
+            where the responses of neighbouring timepoints are opposed.
+        """
+        step = max(1, series[0].shape[-1] // SPLIT_TIMEPOINTS)
+        even, odd = (
+            self.features_by_tensors(series, slice(first, None, 2 * step))
+            for first in (0, step)
+        )
+        # The features themselves are means over `step` times as many timepoints.
+        return ((even - odd) / 2).square() / step
+
+    def features_by_tensors(
+        self, series: MaskedSeries, places: slice = slice(None)
+    ) -> Tensor:
+        """The same as `features_by_loops`, on any device, or of chosen timepoints."""
         signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
-        n_timepoints = series[0].shape[-1]
+        chosen = range(series[0].shape[-1])[places]
         sums = signal.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
         count = signal.new_zeros((n, n_mixes))
         length = max(SHORTEST_RUN, self._response_values(n * n_mixes) // GROUP_SIZE)
-        for start in range(0, n_timepoints, length):
-            run = slice(start, min(start + length, n_timepoints), 1)
+        for start in range(0, len(chosen), length):
+            run = chosen[start : start + length]
             windows, known = self._windows(signal, seen, run)
             # Unobserved timepoints respond with NaN, which wins no comparison.
             windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
@@ -310,7 +351,7 @@ class DilatedShapelets(nn.Module):
         return mixed
 
     def _windows(
-        self, signal: Tensor, seen: Tensor, places: slice
+        self, signal: Tensor, seen: Tensor, places: range
     ) -> tuple[Tensor, Tensor]:
         """Centred windows around chosen timepoints of each mixed signal.
 
@@ -320,8 +361,8 @@ class DilatedShapelets(nn.Module):
         Parameters
         ----------
         signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
-        places : slice
-            Timepoints, with start, stop and step.
+        places : range
+            Timepoints.
 
         Returns
         -------

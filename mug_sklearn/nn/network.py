@@ -19,7 +19,13 @@ from .fusion import (
     CrossGranularityTransformer,
     MaxFusion,
 )
-from .layers import MaskedBatchNorm, Tokens, masked_max, masked_mean
+from .layers import (
+    MaskedBatchNorm,
+    Tokens,
+    masked_max,
+    masked_mean,
+    require_one_token,
+)
 
 INITIAL_SLOPE = 5.0  # of the retrieval's scores, which are correlations
 
@@ -241,6 +247,31 @@ class MUGNetwork(nn.Module):
             blocks["multi"] = partial(_mean_and_max, *tokens.multi)
         return {name: blocks[name]() for name in (blocks if names is None else names)}
 
+    def split_half_noise(self, values: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Squares of half the differences between what halves of a series say. Ours.
+
+        One half is made of the even timepoints, the other of the odd ones; for the
+        coarse encoder, whose layers see neighbours, of its even and odd points.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, C, T)
+        observed : bool Tensor of shape (n, C, T)
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n, width)
+            For the pooled blocks "coarse" and "bank", those of them that the network
+            has. The mean over series is about the variance of a feature by chance.
+        """
+        if not self.config.has_coarse:
+            return {}
+        segments = self.coarse(values, observed)
+        noise = {"coarse": _split_half_noise(segments.features, segments.feature_mask)}
+        if self.config.n_random_shapelets:
+            noise["bank"] = self.bank.split_half_noise(values, observed)
+        return noise
+
     def _shapelet_distances(self, values: Tensor, observed: Tensor) -> Tensor:
         distances = [shapelet(values, observed) for shapelet in self.shapelets]
         return torch.cat(distances, dim=1)
@@ -248,6 +279,17 @@ class MUGNetwork(nn.Module):
 
 def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
     return torch.cat((masked_mean(tokens, mask), masked_max(tokens, mask)), dim=1)
+
+
+def _split_half_noise(points: Tensor, mask: Tensor) -> Tensor:
+    """Of maxima over points, (n, L, d), (n, L) -> (n, d)."""
+    if points.shape[1] == 1:
+        return torch.zeros_like(points[:, 0])
+    even, odd = (
+        masked_max(points[:, half], require_one_token(mask[:, half]))
+        for half in (slice(0, None, 2), slice(1, None, 2))
+    )
+    return ((even - odd) / 2).square()
 
 
 def build_network(config: MUGConfig) -> MUGNetwork:

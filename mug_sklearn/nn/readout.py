@@ -5,9 +5,13 @@ weighted, so that no block and no series drowns out the others. The joined block
 then rotated onto their principal axes, cut to the embedding's width, mildly evened out,
 and rotated so that all dimensions have the same variance: standardising the embedding
 again changes nothing, whereas it would blow up the noise of minor principal axes.
+
+If it is known how much of the features' variance is chance, the unreliable ones count
+for less.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,6 +27,8 @@ BLOCK_WEIGHTS = {
 }
 SCALE_SHRINKAGE = 0.3
 WHITENING = 0.1
+# Of a feature's variance, what is left if all of it is chance.
+UNRELIABLE_SHARE = 0.03
 # A block that varies by less than this share of its values is constant: they come in
 # single precision.
 ROUNDING = 1e-6
@@ -106,7 +112,11 @@ class Readout:
         )
 
 
-def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout:
+def fit_readout(
+    blocks: dict[str, Tensor],
+    embedding_dim: int | None,
+    noise: Mapping[str, Tensor] | None = None,
+) -> Readout:
     """Fit the readout on the pooled blocks of training series.
 
     Parameters
@@ -116,13 +126,18 @@ def fit_readout(blocks: dict[str, Tensor], embedding_dim: int | None) -> Readout
     embedding_dim : int or None
         Most principal axes to keep; at most ``n - 1`` (at least 1) exist. None keeps
         the scaled and centred blocks themselves, with a mean variance of one.
+    noise : mapping of str to Tensor of shape (width,), optional
+        How much of each feature's variance is chance, for "bank", whose features are
+        then weighed one by one, and "coarse", which is weighed as a whole.
 
     Returns
     -------
     Readout
     """
+    noise = noise or {}
     scalings = {
-        name: _fit_scaling(block, BLOCK_WEIGHTS[name]) for name, block in blocks.items()
+        name: _fit_scaling(name, block, noise.get(name))
+        for name, block in blocks.items()
     }
     joined = _join(scalings, blocks)
     location = joined.mean(dim=0)
@@ -143,7 +158,8 @@ def _with_mean_variance_one(readout: Readout, joined: Tensor) -> Readout:
     return Readout(scalings, readout.location / unit, None)
 
 
-def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
+def _fit_scaling(name: str, block: Tensor, noise: Tensor | None) -> BlockScaling:
+    weight = BLOCK_WEIGHTS[name]
     values = block.double()
     location = values.mean(dim=0)
     deviation = values.std(dim=0, correction=0)
@@ -152,6 +168,15 @@ def _fit_scaling(block: Tensor, weight: float) -> BlockScaling:
     if typical <= ROUNDING * values.square().mean().sqrt():
         return BlockScaling(location, torch.ones_like(location), 1.0, weight)
     scale = deviation + SCALE_SHRINKAGE * typical
+    if noise is not None:
+        variance = deviation.square().clamp(min=torch.finfo(torch.float64).tiny)
+        reliability = (1 - noise.to(variance) / variance).clamp(min=0)
+        # Features of the bank differ in it, from scale to scale; others do not.
+        if name == "bank":
+            kept = UNRELIABLE_SHARE + (1 - UNRELIABLE_SHARE) * reliability
+            scale = scale / kept.sqrt()
+        else:
+            weight *= float(reliability.mean())
     squares = ((values - location) / scale).square().sum(dim=1)
     return BlockScaling(location, scale, float(squares.mean()), weight)
 

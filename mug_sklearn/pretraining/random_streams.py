@@ -18,6 +18,7 @@ class RandomStream(IntEnum):
     SHAPELETS = 2
     READOUT = 3
     RESERVOIR = 4
+    NOISE = 5
 
     def generator(self, seed: int, *position: int) -> np.random.Generator:
         """Generator of the stream, or of one position in it.

@@ -1,5 +1,7 @@
 """Every method on a panel with gaps, unequal lengths and several channels."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -92,10 +94,16 @@ def test_peers_take_panels_with_gaps(name):
 
 def test_ablations_differ_from_mug_in_what_their_name_says():
     for name in [n for n in METHODS if n.startswith("mug-")]:
-        whole = "mug-cross" if name.startswith("mug-cross-") else "mug"
+        readout = re.match("mug-(cross|robust)(?=-)", name)
+        whole = readout.group() if readout else "mug"
         before = METHODS[whole].make(0).get_params()
         after = METHODS[name].make(0).get_params()
         assert sum(before[key] != after[key] for key in before) == 1, name
+
+
+def test_what_the_name_of_the_untrained_robust_network_says():
+    method = METHODS["mug-robust-untrained"].make(0)
+    assert (method.readout, method.max_epochs) == ("robust", 0)
 
 
 @pytest.mark.parametrize("prefix", ["mug-", "mug-cross-"])
@@ -122,6 +130,7 @@ def test_what_the_names_of_ablations_say(prefix, name, parameter, value):
         ("mug-coarse", {"granularity": "coarse"}),
         ("shapenet", {"granularity": "coarse", "n_random_shapelets": 0}),
         ("mug-no-bank", {"n_random_shapelets": 0}),
+        ("mug-robust", {"readout": "robust"}),
         ("mug-cross", {"readout": "cross"}),
     ],
 )

@@ -71,9 +71,9 @@ def slow_responses(scale, signal, known):
     return responses
 
 
-def slow_features(scale, signal, known):
+def slow_features(scale, signal, known, places=slice(None)):
     responses = slow_responses(scale, signal, known)
-    times = np.flatnonzero(known)
+    times = [time for time in range(len(known))[places] if known[time]]
     n_patterns = len(responses)
     prevalence, strength, wins = np.zeros((3, n_patterns))
     for time in times:
@@ -84,7 +84,7 @@ def slow_features(scale, signal, known):
             winner = group + competing.argmax()
             strength[winner] += competing.max() / len(times)
             wins[group + competing.argmin()] += 1 / len(times)
-    return np.sqrt(np.concatenate((prevalence, strength, wins)))
+    return np.sqrt(np.concatenate((prevalence, strength, wins)).clip(min=0))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -99,6 +99,67 @@ def test_features_are_their_definition(share, dilation, way):
             scale, values[series, 0].numpy(), observed[series, 0].numpy()
         )
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("places", [slice(0, 40, 2), slice(1, 40, 2), slice(5, 33, 3)])
+def test_features_of_chosen_timepoints(places, monkeypatch):
+    values, observed = gappy(3, 1, 40, 0.6)
+    scale = calibrated(values, observed, 2)
+    monkeypatch.setattr(bank_module, "SHORTEST_RUN", 4)
+    monkeypatch.setattr(bank_module, "CPU_RESPONSES", 1)  # in several runs
+    actual = scale.features_by_tensors((values, observed), places).flatten(1)
+    for series in range(3):
+        known = observed[series, 0].numpy()
+        expected = slow_features(scale, values[series, 0].numpy(), known, places)
+        np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_split_half_noise_is_its_definition(share, step, monkeypatch):
+    # Long series are sampled at steps: these stand for `step` times as many timepoints.
+    values, observed = gappy(6, 1, 40, share)
+    scale = calibrated(values, observed, 2)
+    monkeypatch.setattr(bank_module, "SPLIT_TIMEPOINTS", 40 // step)
+    actual = scale.split_half_noise((values, observed)).flatten(1)
+    for series in range(6):
+        known = observed[series, 0].numpy()
+        even, odd = (
+            slow_features(
+                scale, values[series, 0].numpy(), known, slice(first, None, 2 * step)
+            )
+            for first in (0, step)
+        )
+        expected = ((even - odd) / 2) ** 2 / step
+        np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+def share_of_chance(noise):
+    """Mean share of the features' variances, of waves that differ, for each scale."""
+    generator = torch.Generator().manual_seed(2)
+    frequency, phase = torch.rand(2, 100, 1, 1, generator=generator).double()
+    waves = torch.sin((0.1 + 0.3 * frequency) * torch.arange(60) + 6.28 * phase)
+    white = torch.randn(100, 1, 60, generator=generator).double()
+    values = (1 - noise) * waves + noise * white
+    observed = torch.ones_like(values, dtype=torch.bool)
+    bank = make_bank(n_timepoints=60)
+    bank.calibrate(values, observed, torch.Generator().manual_seed(0))
+    variance = bank(values, observed).var(dim=0)
+    squares = bank.split_half_noise(values, observed)
+    assert squares.shape == (100, len(variance))
+    return (squares.mean(dim=0) / variance).unflatten(0, (6, -1)).mean(dim=1)
+
+
+def test_halves_tell_how_much_of_the_variance_is_chance():
+    clean, noisy, drowned = map(share_of_chance, (0.0, 0.3, 1.0))
+    assert clean.max() < 0.5
+    assert (noisy > clean + 0.2).all()
+    # Where noise is all there is, all is chance; of the shortest patterns it seems to
+    # be more, as the responses of neighbouring timepoints are opposed.
+    assert 0.9 < drowned.min() < drowned.max() < 3
+    # Noise takes most from differences, and least from long patterns.
+    _, _, longest, *differences = noisy
+    assert longest < 0.5 < 0.9 < min(differences)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -332,6 +332,45 @@ def test_only_the_blocks_asked_for_are_computed(batch):
         assert torch.equal(block, whole[name])
 
 
+def test_noise_is_what_halves_of_a_series_differ_in(batch):
+    values, observed = batch
+    observed[2] = False
+    observed[2, :, 3] = True  # one half sees nothing
+    network = make_network()
+    noise = network.split_half_noise(values, observed)
+    assert list(noise) == ["coarse", "bank"]
+    bank = network.bank.split_half_noise(values, observed)
+    torch.testing.assert_close(noise["bank"], bank)
+    segments = network.coarse(values, observed)
+    for series in (0, 1, 3):
+        points, counts = segments.features[series], segments.feature_mask[series]
+        even, odd = (
+            points[half][counts[half]].amax(dim=0)
+            for half in (slice(0, None, 2), slice(1, None, 2))
+        )
+        expected = ((even - odd) / 2) ** 2
+        torch.testing.assert_close(noise["coarse"][series], expected)
+    assert all(squares.isfinite().all() for squares in noise.values())
+
+
+def test_one_point_has_no_halves():
+    network = make_network()
+    series = torch.ones(3, 2, 1).double(), torch.ones(3, 2, 1, dtype=torch.bool)
+    assert (network.split_half_noise(*series)["coarse"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"granularity": "coarse"}, ["coarse", "bank"]),
+        ({"n_random_shapelets": 0}, ["coarse"]),
+        ({"granularity": "fine"}, []),
+    ],
+)
+def test_noise_is_told_of_the_blocks_there_are(batch, change, names):
+    assert list(make_network(**change).split_half_noise(*batch)) == names
+
+
 @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
 def test_each_granularity_has_its_own_modules_only(granularity):
     children = {

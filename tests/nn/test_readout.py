@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from mug_sklearn.nn.readout import (
     BLOCK_WEIGHTS,
     SCALE_SHRINKAGE,
+    UNRELIABLE_SHARE,
     WHITENING,
     fit_readout,
     variance_evening_rotation,
@@ -109,6 +110,52 @@ def test_a_block_that_only_rounding_changes_counts_as_constant(embedding_dim, le
     # Thirty times as much is more than rounding.
     changed = fit_readout(varying, embedding_dim)(varying)
     assert (changed - expected).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 8])
+def test_features_of_the_bank_count_as_much_as_they_are_reliable(embedding_dim):
+    blocks = make_blocks()
+    reliability = torch.linspace(0, 1, 30, dtype=torch.float64)
+    variance = blocks["bank"].double().var(dim=0, correction=0)
+    noise = {"bank": variance * (1 - reliability)}
+    noise["bank"][0] *= 3  # no feature is worse than chance
+    plain = fit_readout(blocks, embedding_dim)
+    robust = fit_readout(blocks, embedding_dim, noise)
+    share = plain.scalings["bank"].scale / robust.scalings["bank"].scale
+    expected = UNRELIABLE_SHARE + (1 - UNRELIABLE_SHARE) * reliability
+    torch.testing.assert_close(share.square(), expected)
+    # The block as a whole counts as before.
+    scaling = robust.scalings["bank"]
+    standardised = (blocks["bank"].double() - scaling.location) / scaling.scale
+    mean_square = standardised.square().sum(dim=1).mean()
+    assert scaling.typical_square == pytest.approx(float(mean_square))
+    if embedding_dim is not None:
+        assert scaling.weight == BLOCK_WEIGHTS["bank"]
+    other, before = robust.scalings["multi"], plain.scalings["multi"]
+    torch.testing.assert_close(other.scale, before.scale)
+    without = fit_readout(blocks, embedding_dim, {"bank": torch.zeros(30)})
+    torch.testing.assert_close(without(blocks), plain(blocks))
+
+
+def test_the_coarse_block_counts_as_much_as_it_is_reliable():
+    blocks = {"bank": make_blocks()["bank"], "coarse": make_blocks()["multi"]}
+    blocks["coarse"][:, 0] = 3.0  # constant, and without noise
+    variance = blocks["coarse"].double().var(dim=0, correction=0)
+    share = torch.tensor([0, 0.2, 0.4, 0.6, 0.8, 2.0], dtype=torch.float64)
+    plain = fit_readout(blocks, 8)
+    robust = fit_readout(blocks, 8, {"coarse": variance * share})
+    expected = BLOCK_WEIGHTS["coarse"] * (1 + 0.8 + 0.6 + 0.4 + 0.2 + 0) / 6
+    assert robust.scalings["coarse"].weight == pytest.approx(expected)
+    torch.testing.assert_close(
+        robust.scalings["coarse"].scale, plain.scalings["coarse"].scale
+    )
+    # What is all chance is left out, and constant features stay what they are.
+    drowned = fit_readout(blocks, 8, {"coarse": variance + 1})
+    assert drowned(blocks).isfinite().all()
+    assert drowned.scalings["coarse"].weight == 0
+    constant = blocks | {"coarse": torch.ones(40, 6)}
+    kept = fit_readout(constant, 8, {"coarse": torch.ones(6)})
+    torch.testing.assert_close(kept(constant), fit_readout(constant, 8)(constant))
 
 
 @settings(deadline=None)
