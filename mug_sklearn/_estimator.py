@@ -186,13 +186,13 @@ class MUGTransformer(
         Weight of ShapeNet's cluster-wise triplet loss beside the retrieval loss.
     readout : {"combined", "robust", "cross"}, default="combined"
         What the embedding is made of. "combined" joins all granularities with the
-        shapelet features. "robust" joins them, too, but the less of the random
-        shapelets' features and of the coarse encoder, the more these differ between
-        the even and the odd timepoints of a series: for noisy series. With
-        ``granularity="fine"`` it is the same as "combined". "cross", which needs
-        ``granularity="multi"``, is the pooled output of the cross-granularity
-        transformer alone, as in the paper (its mean and maximum over time, scaled and
-        rotated like the combined one).
+        shapelet features. "robust", for noisy series, joins them, too, but the random
+        shapelets' features and the coarse encoder count for less the more they differ
+        between the even and the odd timepoints of a series (patches for the encoder);
+        short events and alternations count as noise. With ``granularity="fine"`` it is
+        the same as "combined". "cross", which needs ``granularity="multi"``, is the
+        pooled output of the cross-granularity transformer alone, as in the paper (its
+        mean and maximum over time, scaled and rotated like the combined one).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
         series, or on the sample that `partial_fit` keeps, so at most one fewer exist

@@ -163,9 +163,10 @@ class Course:
             )
         if readout != "robust":
             return fit_readout(blocks, embedding_dim)
-        halves, stream = network.split_half_noise, RandomStream.NOISE
-        squares = self._features(inference, halves, CALIBRATION_SERIES, stream)
-        noise = {name: part.double().mean(dim=0) for name, part in squares.items()}
+        of_series = self._features(
+            inference, network.split_half_noise, CALIBRATION_SERIES, RandomStream.NOISE
+        )
+        noise = {name: part.double().mean(dim=0) for name, part in of_series.items()}
         return fit_readout(blocks, embedding_dim, noise)
 
     def _features(

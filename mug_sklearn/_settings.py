@@ -43,7 +43,7 @@ def check_combinations(settings: Any) -> None:
         raise ValueError(
             f"readout='cross' needs granularity='multi', but granularity="
             f"{settings.granularity!r} has no cross-granularity transformer; use "
-            "readout='combined'."
+            "'combined' or 'robust'."
         )
     asked = _asked_segment_lengths(settings)
     for length in asked:

@@ -467,6 +467,21 @@ class TestTraining:
         assert_allclose(embedding, expected, rtol=0, atol=1e-3)
         assert np.abs(embedding - plain.transform(panel)).max() > 0.1
 
+    def test_the_robust_readout_looks_at_so_many_series_at_most(
+        self, panel, monkeypatch
+    ):
+        def coarse_weight():
+            return mug.fit(panel).readout_.scalings["coarse"].weight
+
+        mug = small_mug(readout="robust", n_random_shapelets=0, max_epochs=0)
+        whole = coarse_weight()
+        with monkeypatch.context() as fewer:
+            fewer.setattr("mug_sklearn._fitting.CALIBRATION_SERIES", 3)
+            assert coarse_weight() != whole
+        panel[5] = np.nan  # is not among them
+        with pytest.warns(UserWarning, match="no observed value"):
+            assert 0 < coarse_weight() != whole
+
     def test_a_fine_network_has_nothing_that_the_robust_readout_would_weigh(
         self, panel
     ):

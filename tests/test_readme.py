@@ -52,6 +52,7 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
         (HOW, "32 training series are described", _fitting.CALIBRATION_SERIES, 32),
         (HOW, "0.03 + 0.97", readout.UNRELIABLE_SHARE, 0.03),
+        (bank.__file__, "at most 2,048 timepoints", bank.SPLIT_TIMEPOINTS, 2048),
         (HOW, "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
         ("docs/guide/training.md", "up to 512 of", _reservoir.MOST_SERIES, 512),
         ("docs/guide/training.md", "4.2 million", _reservoir.MOST_VALUES, 2**22),

@@ -138,7 +138,7 @@ METHODS: dict[str, Method] = {
         f"mug-{name}": _ablation(description, **parameters)
         for name, (description, parameters) in _CHANGES.items()
     },
-    # what is noise counts for less
+    # noisy features count for less
     "mug-robust": _ablation("the robust readout", readout="robust"),
     "mug-robust-untrained": _ablation(
         "the robust readout, no training", readout="robust", max_epochs=0

@@ -10,7 +10,7 @@ only added noise.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -34,7 +34,7 @@ CPU_RESPONSES = 2**18
 ACCELERATOR_RESPONSES = 2**26
 SHORTEST_RUN = 1024
 CALIBRATION_TIMEPOINTS = 2**16
-# Most timepoints of a series that its halves are made of.
+# Most timepoints of a series that both of its halves have.
 SPLIT_TIMEPOINTS = 2**11
 
 # Values of some series and the mask of those observed, both of shape (n, C, T). The
@@ -99,7 +99,7 @@ class ShapeletBank(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width)."""
-        way: Callable[..., Tensor] = DilatedShapelets.features_by_tensors
+        way = DilatedShapelets.features_by_tensors
         if values.device.type == "cpu":
             way = DilatedShapelets.features_by_loops
         elif values.device.type == "cuda" and _kernel_runs(values.device):
@@ -108,7 +108,7 @@ class ShapeletBank(nn.Module):
         return torch.cat([features.flatten(1) for features in pooled], dim=1)
 
     def split_half_noise(self, values: Tensor, observed: Tensor) -> Tensor:
-        """Squares of half the differences between halves, (n, C, T) -> (n, width).
+        """How much chance changes the features of each series, (n, C, T) -> (n, width).
 
         See `DilatedShapelets.split_half_noise`.
         """
@@ -116,7 +116,7 @@ class ShapeletBank(nn.Module):
             scale.split_half_noise(series)
             for scale, series in self._represented(values, observed)
         )
-        return torch.cat([squares.flatten(1) for squares in noise], dim=1)
+        return torch.cat([part.flatten(1) for part in noise], dim=1)
 
     def _represented(
         self, values: Tensor, observed: Tensor
@@ -249,11 +249,11 @@ class DilatedShapelets(nn.Module):
         return torch.from_numpy(features)
 
     def split_half_noise(self, series: MaskedSeries) -> Tensor:
-        """Squares of half the differences between features of either half. Ours.
+        """How much chance changes the features of each series, from its halves. Ours.
 
-        What is true of a series is true of its even and of its odd timepoints; what
-        differs between them is chance. Long series are sampled at regular steps, of
-        about 2,048 timepoints each.
+        What is true of a series is mostly true of its even and of its odd timepoints:
+        what differs between them is taken for chance. Short events and alternations
+        differ, too. Long series are sampled at regular steps, at most 2,048 timepoints.
 
         Parameters
         ----------
@@ -263,21 +263,36 @@ class DilatedShapelets(nn.Module):
         Returns
         -------
         Tensor of shape (n, 3, mixes, patterns)
-            Their mean over series is about the variance of a feature by chance, or more
-            where the responses of neighbouring timepoints are opposed.
+            Squares, 0 where a half has no observed timepoint. Their mean over series is
+            about the variance of a feature by chance, or more where the responses of
+            neighbouring timepoints are opposed.
         """
-        step = max(1, series[0].shape[-1] // SPLIT_TIMEPOINTS)
-        even, odd = (
-            self.features_by_tensors(series, slice(first, None, 2 * step))
+        step = math.ceil(series[0].shape[-1] / SPLIT_TIMEPOINTS)
+        (even, n_even), (odd, n_odd) = (
+            self._sums_by_tensors(series, slice(first, None, 2 * step))
             for first in (0, step)
         )
-        # The features themselves are means over `step` times as many timepoints.
-        return ((even - odd) / 2).square() / step
+        difference = rooted_shares(even, n_even) - rooted_shares(odd, n_odd)
+        # A mean over n values has a variance in proportion to 1 / n: the difference of
+        # the halves has 1 / n_even + 1 / n_odd. The features themselves are means over
+        # `step` times as many timepoints as both halves have.
+        share = n_even * n_odd / (n_even + n_odd).clamp(min=1).square()
+        return difference.square() * share[:, None, :, None] / step
 
-    def features_by_tensors(
-        self, series: MaskedSeries, places: slice = slice(None)
-    ) -> Tensor:
-        """The same as `features_by_loops`, on any device, or of chosen timepoints."""
+    def features_by_tensors(self, series: MaskedSeries) -> Tensor:
+        """The same as `features_by_loops`, on any device."""
+        return rooted_shares(*self._sums_by_tensors(series, slice(None)))
+
+    def _sums_by_tensors(
+        self, series: MaskedSeries, places: slice
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over the observed ones of some timepoints, and their number.
+
+        Returns
+        -------
+        sums : Tensor of shape (n, 3, mixes, patterns)
+        count : Tensor of shape (n, mixes)
+        """
         signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
         chosen = range(series[0].shape[-1])[places]
@@ -294,7 +309,7 @@ class DilatedShapelets(nn.Module):
                 thresholds = self.thresholds[:, chunk, None]
                 sums[..., chunk] += _pool_matches(response, thresholds)
             count += known.sum(dim=2)
-        return rooted_shares(sums, count)
+        return sums, count
 
     def features_by_kernel(self, series: MaskedSeries) -> Tensor:
         """The same on a GPU that triton supports, in single precision."""

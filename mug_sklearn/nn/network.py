@@ -248,10 +248,10 @@ class MUGNetwork(nn.Module):
         return {name: blocks[name]() for name in (blocks if names is None else names)}
 
     def split_half_noise(self, values: Tensor, observed: Tensor) -> dict[str, Tensor]:
-        """Squares of half the differences between what halves of a series say. Ours.
+        """How much chance changes the pooled features of each series. Ours.
 
-        One half is made of the even timepoints, the other of the odd ones; for the
-        coarse encoder, whose layers see neighbours, of its even and odd points.
+        Taken from differences between the even and the odd timepoints; for the coarse
+        encoder between its even and odd patches, though it has seen their neighbours.
 
         Parameters
         ----------
@@ -261,13 +261,14 @@ class MUGNetwork(nn.Module):
         Returns
         -------
         dict of str to Tensor of shape (n, width)
-            For the pooled blocks "coarse" and "bank", those of them that the network
-            has. The mean over series is about the variance of a feature by chance.
+            Squares, for the pooled blocks "coarse" and "bank", those of them that the
+            network has. The mean over series stands for the variance of a feature by
+            chance, roughly for "coarse", whose features are maxima.
         """
         if not self.config.has_coarse:
             return {}
         segments = self.coarse(values, observed)
-        noise = {"coarse": _split_half_noise(segments.features, segments.feature_mask)}
+        noise = {"coarse": _noise_of_maxima(segments.features, segments.feature_mask)}
         if self.config.n_random_shapelets:
             noise["bank"] = self.bank.split_half_noise(values, observed)
         return noise
@@ -281,15 +282,20 @@ def _mean_and_max(tokens: Tensor, mask: Tensor) -> Tensor:
     return torch.cat((masked_mean(tokens, mask), masked_max(tokens, mask)), dim=1)
 
 
-def _split_half_noise(points: Tensor, mask: Tensor) -> Tensor:
-    """Of maxima over points, (n, L, d), (n, L) -> (n, d)."""
-    if points.shape[1] == 1:
-        return torch.zeros_like(points[:, 0])
+def _noise_of_maxima(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Squares of half the differences, (n, F, d), (n, F) -> (n, d).
+
+    0 where a half has no token that counts.
+    """
+    if tokens.shape[1] == 1:
+        return torch.zeros_like(tokens[:, 0])
+    halves = slice(0, None, 2), slice(1, None, 2)
     even, odd = (
-        masked_max(points[:, half], require_one_token(mask[:, half]))
-        for half in (slice(0, None, 2), slice(1, None, 2))
+        masked_max(tokens[:, half], require_one_token(mask[:, half])) for half in halves
     )
-    return ((even - odd) / 2).square()
+    even_counts, odd_counts = (mask[:, half].any(dim=1) for half in halves)
+    known = (even_counts & odd_counts)[:, None]
+    return ((even - odd) / 2).square() * known
 
 
 def build_network(config: MUGConfig) -> MUGNetwork:

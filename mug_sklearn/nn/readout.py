@@ -27,7 +27,7 @@ BLOCK_WEIGHTS = {
 }
 SCALE_SHRINKAGE = 0.3
 WHITENING = 0.1
-# Of a feature's variance, what is left if all of it is chance.
+# Share of a feature's variance that is kept if all of it is chance.
 UNRELIABLE_SHARE = 0.03
 # A block that varies by less than this share of its values is constant: they come in
 # single precision.
@@ -171,7 +171,7 @@ def _fit_scaling(name: str, block: Tensor, noise: Tensor | None) -> BlockScaling
     if noise is not None:
         variance = deviation.square().clamp(min=torch.finfo(torch.float64).tiny)
         reliability = (1 - noise.to(variance) / variance).clamp(min=0)
-        # Features of the bank differ in it, from scale to scale; others do not.
+        # Weighing those of the coarse encoder one by one gains nothing.
         if name == "bank":
             kept = UNRELIABLE_SHARE + (1 - UNRELIABLE_SHARE) * reliability
             scale = scale / kept.sqrt()

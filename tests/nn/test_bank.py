@@ -19,6 +19,7 @@ from mug_sklearn.nn.bank import (
     _kernel_runs,
     dilations,
     first_differences,
+    rooted_shares,
 )
 from mug_sklearn.nn.bank_loops import compiled
 
@@ -107,31 +108,45 @@ def test_features_of_chosen_timepoints(places, monkeypatch):
     scale = calibrated(values, observed, 2)
     monkeypatch.setattr(bank_module, "SHORTEST_RUN", 4)
     monkeypatch.setattr(bank_module, "CPU_RESPONSES", 1)  # in several runs
-    actual = scale.features_by_tensors((values, observed), places).flatten(1)
+    sums, count = scale._sums_by_tensors((values, observed), places)
+    actual = rooted_shares(sums, count).flatten(1)
     for series in range(3):
         known = observed[series, 0].numpy()
+        assert count[series] == known[places].sum()
         expected = slow_features(scale, values[series, 0].numpy(), known, places)
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize(("most", "step"), [(100, 1), (40, 1), (39, 2), (20, 2)])
 @pytest.mark.parametrize("share", [1.0, 0.7])
-def test_split_half_noise_is_its_definition(share, step, monkeypatch):
+def test_split_half_noise_is_its_definition(share, most, step, monkeypatch):
     # Long series are sampled at steps: these stand for `step` times as many timepoints.
     values, observed = gappy(6, 1, 40, share)
     scale = calibrated(values, observed, 2)
-    monkeypatch.setattr(bank_module, "SPLIT_TIMEPOINTS", 40 // step)
+    monkeypatch.setattr(bank_module, "SPLIT_TIMEPOINTS", most)
     actual = scale.split_half_noise((values, observed)).flatten(1)
     for series in range(6):
         known = observed[series, 0].numpy()
-        even, odd = (
-            slow_features(
-                scale, values[series, 0].numpy(), known, slice(first, None, 2 * step)
-            )
-            for first in (0, step)
+        signal, halves = (
+            values[series, 0].numpy(),
+            [slice(first, None, 2 * step) for first in (0, step)],
         )
-        expected = ((even - odd) / 2) ** 2 / step
+        even, odd = (slow_features(scale, signal, known, half) for half in halves)
+        n_even, n_odd = (known[half].sum() for half in halves)
+        # Of a variance of v in each value, the difference has v / n_even + v / n_odd,
+        # and a mean over all has v / n.
+        variance = (even - odd) ** 2 / (1 / n_even + 1 / n_odd)
+        expected = variance / (step * (n_even + n_odd))
         np.testing.assert_allclose(actual[series].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("known", [slice(0, None, 2), slice(1, None, 2), [3]])
+def test_a_half_that_is_not_observed_tells_of_no_noise(known):
+    values, observed = gappy(2, 1, 40, 1.0)
+    scale = calibrated(values, observed)
+    observed[:] = False
+    observed[..., known] = True
+    assert (scale.split_half_noise((values * observed, observed)) == 0).all()
 
 
 def share_of_chance(noise):
