@@ -267,9 +267,11 @@ class DilatedShapelets(nn.Module):
             about the variance of a feature by chance, or more where the responses of
             neighbouring timepoints are opposed.
         """
-        step = math.ceil(series[0].shape[-1] / SPLIT_TIMEPOINTS)
+        n_timepoints = series[0].shape[-1]
+        step = math.ceil(n_timepoints / SPLIT_TIMEPOINTS)
+        mixed = self._mixed(*series)
         (even, n_even), (odd, n_odd) = (
-            self._sums_by_tensors(series, slice(first, None, 2 * step))
+            self._sums_by_tensors(*mixed, range(first, n_timepoints, 2 * step))
             for first in (0, step)
         )
         difference = rooted_shares(even, n_even) - rooted_shares(odd, n_odd)
@@ -281,26 +283,31 @@ class DilatedShapelets(nn.Module):
 
     def features_by_tensors(self, series: MaskedSeries) -> Tensor:
         """The same as `features_by_loops`, on any device."""
-        return rooted_shares(*self._sums_by_tensors(series, slice(None)))
+        every = range(series[0].shape[-1])
+        return rooted_shares(*self._sums_by_tensors(*self._mixed(*series), every))
 
     def _sums_by_tensors(
-        self, series: MaskedSeries, places: slice
+        self, signal: Tensor, seen: Tensor, places: range
     ) -> tuple[Tensor, Tensor]:
         """Sums over the observed ones of some timepoints, and their number.
+
+        Parameters
+        ----------
+        signal, seen : Tensor of shape (n, mixes, T + 2 * reach)
+        places : range
+            Timepoints.
 
         Returns
         -------
         sums : Tensor of shape (n, 3, mixes, patterns)
         count : Tensor of shape (n, mixes)
         """
-        signal, seen = self._mixed(*series)
         n, n_mixes, _ = signal.shape
-        chosen = range(series[0].shape[-1])[places]
         sums = signal.new_zeros((n, 3, n_mixes, self.patterns.shape[1]))
         count = signal.new_zeros((n, n_mixes))
         length = max(SHORTEST_RUN, self._response_values(n * n_mixes) // GROUP_SIZE)
-        for start in range(0, len(chosen), length):
-            run = chosen[start : start + length]
+        for start in range(0, len(places), length):
+            run = places[start : start + length]
             windows, known = self._windows(signal, seen, run)
             # Unobserved timepoints respond with NaN, which wins no comparison.
             windows = windows.masked_fill(~known.unsqueeze(2), torch.nan)
