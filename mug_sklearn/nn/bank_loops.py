@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.extending import lower_builtin, type_callable
 from numpy.typing import NDArray
 
 from .bank import FLAT, GROUP_SIZE, PATTERN_LENGTH
@@ -67,6 +68,29 @@ def compiled(function: Function) -> Function:
         numba.config.CACHE_DIR = before
 
 
+def prefer_wide_vectors() -> None:
+    """Compile the loops of the calling function with 512 bits where there are such.
+
+    On Intel's processors LLVM keeps to 256 bits unless a function asks for more, as the
+    first of them that had 512 lowered their clock to use them. These loops take a third
+    longer with 256.
+    """
+
+
+@type_callable(prefer_wide_vectors)
+def _type_of_prefer_wide_vectors(context: Any) -> Callable[[], Any]:
+    return lambda: numba.types.void
+
+
+@lower_builtin(prefer_wide_vectors)
+def _lower_prefer_wide_vectors(
+    context: Any, builder: Any, signature: Any, arguments: Any
+) -> Any:
+    # Past the set's own `add`, which knows no attribute that has a value.
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+    return context.get_dummy_value()
+
+
 @compiled
 def pool_matches(
     values: NDArray,
@@ -92,6 +116,7 @@ def pool_matches(
     features : array of shape (n, 3, mixes, patterns)
         Filled in place with prevalence, strength of wins and opposite wins.
     """
+    prefer_wide_vectors()
     n_timepoints = values.shape[2]
     reach = dilation * (PATTERN_LENGTH // 2)
     # Zeros around the series, and then on to the end of the last run.

@@ -21,7 +21,7 @@ from mug_sklearn.nn.bank import (
     first_differences,
     rooted_shares,
 )
-from mug_sklearn.nn.bank_loops import compiled
+from mug_sklearn.nn.bank_loops import compiled, prefer_wide_vectors
 
 WAYS = {
     "loops": DilatedShapelets.features_by_loops,
@@ -311,6 +311,19 @@ def test_a_damaged_cache_is_written_anew(monkeypatch, tmp_path):
             loop = compiled(double)
             assert loop(4) == 8
             assert loop.stats.cache_hits.total() == n_hits
+
+
+def test_a_loop_may_ask_for_wide_vectors():
+    def wide(number):
+        prefer_wide_vectors()
+        return 2 * number
+
+    asked = '"prefer-vector-width"="512"'
+    for function, is_asked in ((double, False), (wide, True)):
+        loop = numba.njit(function)
+        assert loop(4) == function(4) == 8
+        (code,) = loop.inspect_llvm().values()
+        assert (asked in code) == is_asked
 
 
 def test_compiling_leaves_numbas_folder_as_it_was(monkeypatch):
