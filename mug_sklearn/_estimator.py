@@ -28,6 +28,7 @@ from ._input_forms import (
     read_panel,
     warn_of_few_timepoints,
     warn_of_many_patches,
+    warn_of_no_scale,
     warn_of_unobserved,
 )
 from ._panel import Panel
@@ -82,6 +83,7 @@ FITTED_STATE = (
     "_fitted_on_table",
     "_fitted_width",
     "_n_features_out",
+    "_varied",
 )
 # With these changed, `resume` trains as the interrupted call would have.
 NOT_OF_TRAINING = {
@@ -256,7 +258,8 @@ class MUGTransformer(
     location_ : float64 ndarray of shape (`n_channels_in_`,)
         Means by which channels are standardised.
     scale_ : float64 ndarray of shape (`n_channels_in_`,)
-        Standard deviations by which channels are standardised.
+        Standard deviations by which channels are standardised; 1 for one that is
+        constant or has no observed value.
     network_ : MUGNetwork
         The trained network, a torch module in evaluation mode.
     config_ : MUGConfig
@@ -537,7 +540,9 @@ class MUGTransformer(
         """Continue training on further series, from a stream or many files. Ours.
 
         The first call on a new estimator is a `fit`; its standardisation of the
-        channels and the thresholds of its random shapelets stay. Later calls train on
+        channels and the thresholds of its random shapelets stay, unless a channel that
+        was empty or constant begins to vary: it is standardised by that call's series,
+        and the thresholds are taken anew. Later calls train on
         the new series alone, in one pass with ``max_epochs="auto"``, and keep the
         optimiser's state. Shapelets and readout are then fitted anew, on a random
         sample of all series that `partial_fit` has seen, up to 512 or 4.2 million
@@ -604,7 +609,8 @@ class MUGTransformer(
             as the `X` seen during `fit` or, if that had another form, as its longest
             series; other forms may have any length. For series much longer than those
             of `fit`, which make many more tokens, the cost grows with the square of
-            their length, and a warning says so.
+            their length, and a warning says so. Another names channels that were empty
+            or constant in `fit` and are not now: they cannot be standardised.
 
         Returns
         -------
@@ -806,7 +812,9 @@ class MUGTransformer(
             self.n_channels_in_ = panel.n_channels
             self.n_timepoints_in_ = panel.n_timepoints
             self.location_, self.scale_ = panel.channel_statistics
+            self._varied = panel.varies
             self.history_ = []
+        late = continued and self._standardise_late(panel)
         goes_on = streaming and continued
         self.n_series_seen_ = panel.n_series + (self.n_series_seen_ if goes_on else 0)
         typical = panel
@@ -828,11 +836,22 @@ class MUGTransformer(
             weights=self.network_.state_dict() if continued else None,
             moments=getattr(self, "_moments", {}) if goes_on else {},
             losses={},
-            calibrates=not continued,
+            calibrates=late or not continued,
         )
         self.__dict__.pop("_interrupted", None)
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
         self._follow(course, tasks)
+
+    def _standardise_late(self, panel: Panel) -> bool:
+        """Standardise channels that vary for the first time; whether there are any."""
+        if self._varied.all():
+            return False  # without another pass over the data
+        late = panel.varies & ~self._varied
+        location, scale = panel.channel_statistics
+        self.location_ = np.where(late, location, self.location_)
+        self.scale_ = np.where(late, scale, self.scale_)
+        self._varied = self._varied | late
+        return bool(late.any())
 
     def _resume(self, X: PanelLike, y: Any) -> None:
         interrupted = self._interrupted
@@ -981,6 +1000,7 @@ class MUGTransformer(
         check_is_fitted(fitted)
         panel = read_panel(fitted, X, reset=False)
         warn_of_unobserved(panel)
+        warn_of_no_scale(panel, fitted)
         warn_of_many_patches(panel, fitted.config_)
         return fitted, panel
 

@@ -378,6 +378,20 @@ def warn_of_unobserved(panel: Panel) -> None:
             )
 
 
+def warn_of_no_scale(panel: Panel, estimator: Any) -> None:
+    """Warn of channels by whose values in `fit` theirs cannot be standardised."""
+    late = ~estimator._varied & panel.leaves(estimator.location_)
+    if late.any():
+        shown = ", ".join(map(str, np.flatnonzero(late)[:5]))
+        more = ", ..." if late.sum() > 5 else ""
+        warn_user(
+            f"{int(late.sum())} of {len(late)} channels of X held no two different "
+            f"values in fit and hold others now: {shown}{more}. There is no standard "
+            "deviation to divide them by, so they count as they are. Fit on series in "
+            "which they vary."
+        )
+
+
 def warn_of_few_timepoints(panel: Panel) -> None:
     """Warn of far more channels than timepoints: the axes may be swapped."""
     n_channels, longest = panel.n_channels, panel.lengths.max()

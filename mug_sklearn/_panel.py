@@ -16,6 +16,8 @@ from torch import Tensor
 
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
+# Share of a channel's largest value below which differences may be of rounding.
+ROUNDING = 10 * np.finfo(np.float64).eps
 
 
 def without_mask(X: Any) -> Any:
@@ -141,10 +143,20 @@ class Panel:
     def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each channel over all observed values.
 
-        Computed in one pass over the data. Both are float64 arrays of shape
-        (n_channels,), with 0 and 1 for a channel without values; the deviation of a
-        constant channel is 1.
+        Both are float64 arrays of shape (n_channels,), with 0 and 1 for a channel
+        without values; the deviation of a constant channel is 1.
         """
+        mean, deviation = self._moments
+        return mean, np.where(self.varies, deviation, 1.0)
+
+    @property
+    def varies(self) -> np.ndarray:
+        """Channels that hold different values: bool array of shape (n_channels,)."""
+        return self._moments[1] > 0
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        # In one pass over the data; a deviation of 0 stands for one of rounding, too.
         # Relative to the middle and half of the range, which no order of summation
         # changes; no square can overflow, and a large offset costs no digits.
         greatest, least = (
@@ -171,8 +183,24 @@ class Panel:
         deviation = np.sqrt(squares / np.maximum(count, 1))
         scale = deviation * unit  # 0 where the values are the smallest there are
         largest = np.maximum(np.abs(greatest), np.abs(least))
-        varies = (scale > 10 * np.finfo(np.float64).eps * largest) & (scale > 0)
-        return middle + mean * unit, np.where(varies, scale, 1.0)
+        return middle + mean * unit, np.where(scale > ROUNDING * largest, scale, 0.0)
+
+    def leaves(self, constant: np.ndarray) -> np.ndarray:
+        """Channels with a value other than a constant of theirs.
+
+        Parameters
+        ----------
+        constant : float64 array of shape (n_channels,)
+
+        Returns
+        -------
+        bool array of shape (n_channels,)
+        """
+        greatest, least = np.nan_to_num(self._greatest), np.nan_to_num(self._least)
+        largest = np.maximum(np.abs(greatest), np.abs(least))
+        with np.errstate(over="ignore"):  # infinite is away, too
+            away = np.maximum(greatest - constant, constant - least)
+        return self._channels_seen & (away > ROUNDING * largest)
 
     @cached_property
     def _digest(self) -> str:

@@ -389,6 +389,26 @@ class TestDegenerate:
             embedding = small_mug().fit_transform(panel)
         assert np.isfinite(embedding).all()
 
+    @pytest.mark.filterwarnings("ignore:.*hold no observed")
+    @pytest.mark.parametrize("silent", [np.nan, 7.0, 0.1])
+    def test_a_channel_that_varies_only_after_fit(self, panel, silent, tmp_path):
+        varying = panel.copy()
+        panel[:, 1] = silent
+        mug = small_mug().fit(panel)
+        mug.save(tmp_path / "model.mug")
+        other_level = panel.copy()
+        other_level[3, 1] = 8.0
+        for fitted in (mug, MUGTransformer.load(tmp_path / "model.mug")):
+            for X in (varying, other_level):
+                for call in (fitted.transform, fitted.transform_granularities):
+                    message = "1 of 2 channels of X held no two different .*: 1. There"
+                    with pytest.warns(UserWarning, match=message) as caught:
+                        call(X)
+                    assert [one.filename for one in caught] == [__file__]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", ".*held no two different")
+                fitted.transform(panel)
+
     def test_nothing_but_missing_values(self):
         X = np.full((3, 2, 5), np.nan)
         with pytest.warns(UserWarning, match="hold no observed"):

@@ -58,6 +58,28 @@ def test_a_channel_that_only_rounding_changes_keeps_its_scale():
     assert scale == 1
 
 
+def test_a_channel_leaves_a_constant_by_more_than_rounding():
+    big = 1.7e308
+    channels = {
+        (0.1, 0.1, np.nan): (0.1, False),
+        (0.1, np.nextafter(0.1, 1), 0.1): (0.1, False),
+        (np.nan, np.nan, np.nan): (5.0, False),
+        (0.0, 0.0, 0.0): (0.0, False),
+        (-big, -big, big): (-big, True),
+        (big, big, big): (-big, True),
+        (7.0, 7.0, 7.001): (7.0, True),
+        (7.0, 7.0, 6.999): (7.0, True),
+        (0.0, 0.0, 5e-324): (0.0, True),
+        (np.nan, 3.0, np.nan): (0.0, True),
+    }
+    constants, leaves = map(np.array, zip(*channels.values(), strict=True))
+    panel = Panel(np.array([list(channels)]))
+    np.testing.assert_array_equal(panel.leaves(constants), leaves)
+    # What would have a deviation of zero varies no more than a constant.
+    varies = [False] * 4 + [True, False, True, True, False, False]
+    np.testing.assert_array_equal(panel.varies, varies)
+
+
 @pytest.mark.parametrize("offset", [0.0, 8e6, 1.7e9, -1e12])
 def test_a_large_offset_leaves_forms_alike(offset):
     X = offset + 300 * np.random.default_rng(0).standard_normal((20, 2, 60)).cumsum(-1)

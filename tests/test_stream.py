@@ -55,6 +55,51 @@ def test_further_calls_go_on():
     assert_array_equal(mug.location_, location)
 
 
+def with_a_late_channel(silent, offset=0.0, unit=1.0):
+    """Three chunks of two channels; the second one begins with the second chunk."""
+    X = np.random.default_rng(0).standard_normal((30, 2, 40)).cumsum(axis=2)
+    X[:, 1] = offset + unit * X[:, 1]
+    X[:10, 1] = silent
+    return X[:10], X[10:20], X[20:]
+
+
+def thresholds(mug):
+    scales = mug.network_.bank.scales
+    return torch.cat([scale.thresholds.flatten() for scale in scales])
+
+
+@pytest.mark.filterwarnings("ignore:1 of 2 channels of X hold no observed")
+@pytest.mark.parametrize("silent", [np.nan, 3.0])
+def test_a_channel_is_standardised_as_soon_as_it_varies(silent):
+    first, second, third = with_a_late_channel(silent, 5e6, 1e3)
+    mug = small_mug(n_random_shapelets=16).partial_fit(first)
+    before = mug.location_, mug.scale_, thresholds(mug)
+    assert before[1][1] == 1
+    mug.partial_fit(second)
+    then = mug.location_, mug.scale_, thresholds(mug)
+    assert_allclose(mug.location_, [before[0][0], second[:, 1].mean()])
+    assert_allclose(mug.scale_, [before[1][0], second[:, 1].std()])
+    assert not torch.equal(then[2], before[2])
+    mug.partial_fit(third)
+    assert_array_equal(mug.location_, then[0])
+    assert_array_equal(mug.scale_, then[1])
+    assert torch.equal(thresholds(mug), then[2])
+    warm = small_mug(warm_start=True).fit(first).fit(second)
+    assert_array_equal(warm.location_, then[0])
+    assert_array_equal(warm.scale_, then[1])
+
+
+@pytest.mark.filterwarnings("ignore:1 of 2 channels of X hold no observed")
+def test_the_unit_of_a_late_channel_does_not_matter():
+    embeddings = []
+    for offset, unit in ((0.0, 1.0), (2.0**22, 2.0**10)):
+        mug = small_mug()
+        for chunk in with_a_late_channel(np.nan, offset, unit):
+            mug.partial_fit(chunk)
+        embeddings.append(mug.transform(chunk))
+    assert_allclose(*embeddings, atol=1e-4)
+
+
 def test_a_number_of_epochs_is_that_of_each_call():
     first, second = stream(2)
     mug = small_mug(max_epochs=3).partial_fit(first)
