@@ -1,6 +1,7 @@
 """Batches of a fitted network, on a CPU and on an accelerator."""
 
 from dataclasses import replace
+from itertools import islice
 from threading import Barrier, Lock
 from time import sleep
 
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH, Inference, _Batches
+from mug_sklearn._inference import (
+    ACCELERATOR_BATCH,
+    CPU_BATCH,
+    Inference,
+    _Batches,
+    _map_in_order,
+)
 from mug_sklearn._panel import Panel, StoredSeries
 
 from .conftest import small_mug
@@ -57,6 +64,59 @@ def test_eight_channels_count_as_one(inference):
     batches = list(_Batches(inference, panel, np.arange(40), n_threads=1))
     most_values, _ = CPU_BATCH
     assert {len(rows) for rows in batches} == {most_values // (2 * 3000)}
+
+
+def test_a_series_of_more_values_than_a_batch_holds_is_one_of_its_own(inference):
+    most_values, _ = CPU_BATCH
+    panel = Panel(np.ones((2, 1, most_values + 1)))
+    batches = islice(_Batches(inference, panel, np.arange(2), n_threads=1), 3)
+    assert [rows.tolist() for rows in batches] == [[0], [1]]
+
+
+def test_on_an_accelerator_some_have_twice_as_many_patches_as_others(inference):
+    panel = Panel([np.ones((1, length)) for length in (10, 4, 5, 3, 2)])
+    elsewhere = replace(inference, device=torch.device("cuda"))
+    batches = _Batches(elsewhere, panel, np.arange(5), n_threads=1)
+    assert [rows.tolist() for rows in batches] == [[0, 2], [1, 3, 4]]
+
+
+@pytest.mark.parametrize("n_series", [192, 200])
+def test_each_thread_has_one_share(inference, n_series):
+    panel = Panel(np.ones((n_series, 1, 20)))
+    assert len(list(_Batches(inference, panel, np.arange(n_series), 3))) == 3
+
+
+def test_batches_do_not_grow_again_once_memory_ran_out(inference):
+    panel = Panel(np.ones((40, 1, 20)))
+    batches = _Batches(inference, panel, np.arange(40), n_threads=1)
+    for too_many in (8, 40):  # of two threads, one tells later
+        batches.shrink(too_many)
+    assert {len(rows) for rows in batches} == {4}
+    assert batches.too_many == 8
+
+
+def test_batches_wait_until_results_are_taken():
+    made = []
+
+    def batches():
+        for number in range(20):
+            made.append(number)
+            yield np.array([number])
+
+    results = _map_in_order(lambda rows: int(rows[0]), batches(), n_threads=3)
+    assert next(results) == 0
+    assert len(made) <= 4
+    assert list(results) == list(range(1, 20))
+
+
+def test_only_the_chosen_rows_are_computed(inference):
+    def compute(values, observed):
+        return observed.sum(dim=(1, 2)).tolist()
+
+    panel = Panel([np.ones((1, length)) for length in (5, 9, 7, 9)])
+    batches = inference.map_batches(compute, panel, np.array([3, 0, 2]))
+    found = [(rows.tolist(), lengths) for rows, lengths in batches]
+    assert found == [([3], [9]), ([2], [7]), ([0], [5])]
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -263,6 +263,11 @@ class TestForms:
             ):
                 mug.transform(padded[:, :31])
 
+    def test_the_padding_is_that_of_the_widest_series(self, table):
+        padded = np.pad(table, ((0, 0), (0, 5)), constant_values=np.nan)
+        mug = small_mug(max_epochs=0).fit([table[0], *padded[1:]])
+        assert_close(mug.transform(padded), mug.transform(table))
+
 
 class TestMissing:
     def test_trailing_nan_change_nothing(self, panel):
@@ -366,6 +371,11 @@ class TestDegenerate:
         assert mug.history_ == same.fit(panel).history_
         assert_close(mug.transform(panel), same.transform(panel))
 
+    def test_of_many_series_without_values_five_are_named(self, panel):
+        panel[:6] = np.nan
+        with pytest.warns(UserWarning, match=r": 0, 1, 2, 3, 4, \.\.\.\. They"):
+            small_mug(max_epochs=0).fit(panel)
+
     def test_warnings_name_the_callers_line(self, panel):
         panel[4] = np.nan
         mug = small_mug().fit(panel)
@@ -411,8 +421,9 @@ class TestDegenerate:
 
     def test_nothing_but_missing_values(self):
         X = np.full((3, 2, 5), np.nan)
-        with pytest.warns(UserWarning, match="hold no observed"):
+        with pytest.warns(UserWarning, match="hold no observed") as caught:
             assert np.isfinite(small_mug().fit_transform(X)).all()
+        assert not any("to be transposed" in str(one.message) for one in caught)
 
     @pytest.mark.parametrize("n_series", [1, 7])
     @pytest.mark.parametrize("embedding_dim", [8, None])
@@ -505,6 +516,22 @@ REFUSED = {
         ValueError,
         r"series 1 of X has 3 channels, but series 0 has 2; .* same channels\.$",
     ),
+    "mixed channels, as many as timepoints": (
+        [np.zeros((2, 3)), np.zeros((3, 3))],
+        ValueError,
+        r"same channels\.$",
+    ),
+    "mixed channels and lengths": (
+        [np.zeros((2, 2)), np.zeros((5, 9))],
+        ValueError,
+        r"same channels\.$",
+    ),
+    "no channels": (
+        [np.zeros((0, 5))],
+        ValueError,
+        r"series 0 of X is empty, with shape \(0, 5\)",
+    ),
+    "frame without rows": (pd.DataFrame(np.zeros((0, 3))), ValueError, "0 sample"),
     "none among series": (
         [np.zeros(3), None],
         ValueError,
@@ -622,8 +649,15 @@ class TestRefused:
         for X in (table[:, :29], table[:, :29].tolist()):
             with pytest.raises(ValueError, match=r"X has 29 features.*a 3-D array"):
                 small_mug().fit(table).transform(X)
-        with pytest.raises(ValueError, match=r"X has 29 timepoints.*fitted.*30"):
+        message = r"X has 29 timepoints.*fitted on series of 30\. For"
+        with pytest.raises(ValueError, match=message):
             small_mug().fit(list(table)).transform(table[:, :29])
+
+    def test_infinity_in_a_table_is_not_taken_for_another_width(self, table):
+        mug = small_mug(max_epochs=0).fit(table)
+        with pytest.raises(ValueError, match="infinity") as caught:
+            mug.transform(np.full_like(table, np.inf))
+        assert "another length" not in str(caught.value)
 
     def test_unfitted(self, panel):
         with pytest.raises(NotFittedError):
@@ -660,6 +694,7 @@ class TestCallersData:
         ([np.float64(1), np.float64(2)], False),
         (np.zeros((2, 2)), False),
         ([], False),
+        ([[], []], False),
     ],
 )
 def test_what_a_list_of_series_is(X, expected):

@@ -119,8 +119,12 @@ def test_one_series_too_many_is_an_error(panel):
 def test_other_errors_are_not_taken_for_lack_of_memory(panel):
     mug = small_mug().fit(panel)
 
+    tried = []
+
     def broken(values, observed):
+        tried.append(len(values))
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         list(mug._inference().map_batches(broken, Panel(panel)))
+    assert tried == [12]

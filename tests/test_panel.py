@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mug_sklearn._panel import Panel
+from mug_sklearn._panel import Panel, StoredSeries
 
 CPU = torch.device("cpu")
 
@@ -78,6 +78,33 @@ def test_a_channel_leaves_a_constant_by_more_than_rounding():
     # What would have a deviation of zero varies no more than a constant.
     varies = [False] * 4 + [True, False, True, True, False, False]
     np.testing.assert_array_equal(panel.varies, varies)
+
+
+def test_statistics_of_the_largest_numbers_there_are():
+    cube = np.array([[[1.5e308, 1.7e308, np.nan], [-1.5e308, 1.5e308, 0.0]]])
+    location, scale = Panel(cube).channel_statistics
+    np.testing.assert_allclose(location, [1.6e308, 0.0])
+    np.testing.assert_allclose(scale, [1e307, 1.5e308 * np.sqrt(2 / 3)])
+
+
+def test_a_channel_is_observed_if_any_series_has_a_value_of_it():
+    first, last = np.ones((3, 4)), np.ones((3, 4))
+    first[2], last[1:] = np.nan, np.nan
+    _, channels = Panel([first, last]).unobserved()
+    assert channels.tolist() == [False, False, True]
+
+
+def test_series_of_a_store_are_taken_in_any_order_and_again():
+    table = np.arange(20.0).reshape(5, 4)
+    for rows in ([3, 3, 4, 0, 3], [4, 2, 1], []):
+        taken = StoredSeries(table).take(np.array(rows, dtype=int))
+        np.testing.assert_array_equal(taken, table[np.array(rows, dtype=int), None])
+
+
+def test_a_batch_of_no_series():
+    panel = Panel(np.ones((2, 3, 4)))
+    for part in panel.batch(np.arange(0), np.zeros(3), np.ones(3), CPU):
+        assert part.shape == (0, 3, 1)
 
 
 @pytest.mark.parametrize("offset", [0.0, 8e6, 1.7e9, -1e12])

@@ -87,6 +87,15 @@ def test_equal_fits_have_equal_states(panel):
     assert joblib.hash(first) == joblib.hash(second)
 
 
+def test_a_state_stays_when_the_network_changes(panel):
+    mug = small_mug(max_epochs=0).fit(panel)
+    state = mug.__getstate__()["network_"]["fine.embed.weight"]
+    before = state.copy()
+    with torch.no_grad():
+        mug.network_.fine.embed.weight.zero_()
+    assert_array_equal(state, before)
+
+
 def test_an_unfitted_estimator_can_be_copied(tmp_path):
     for way in WAYS:
         assert way(small_mug(), tmp_path).get_params() == small_mug().get_params()

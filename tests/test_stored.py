@@ -151,6 +151,11 @@ def test_an_empty_store_is_refused_by_its_shape(shape, message):
         small_mug().fit(Store(np.empty(shape)))
 
 
+def test_a_memory_map_of_one_dimension_is_refused_as_its_array(tmp_path):
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        small_mug().fit(as_memory_map(np.ones(5), tmp_path))
+
+
 def test_an_integer_store(tmp_path):
     X = np.random.default_rng(0).integers(0, 100, (10, 20))
     mapped = as_memory_map(X, tmp_path)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from mug_sklearn._input_forms import warn_of_many_patches
 from mug_sklearn._panel import Panel
 from mug_sklearn._reservoir import Reservoir
 from mug_sklearn._settings import training_plan
@@ -262,6 +263,12 @@ def test_series_much_longer_than_those_of_fit_are_warned_of():
         small_mug(**settings).fit(longer[..., :550]).transform(longer)
 
 
+def test_a_patch_that_is_cut_short_counts_as_one():
+    config = small_mug(max_epochs=0, patch_length=2).fit(stream(1)[0]).config_
+    with pytest.warns(UserWarning, match="cut into 1026 patches"):
+        warn_of_many_patches(Panel(np.ones((1, 1, 2051))), config)
+
+
 def test_a_fit_can_be_followed_by_a_stream():
     first, second = stream(2)
     mug = small_mug().fit(first).partial_fit(second)
@@ -370,6 +377,22 @@ class TestReservoir:
         with room_for(9, most_values):
             grown = Reservoir.empty().extended(panel, np.random.default_rng(0))
         assert len(grown.series) == n_held
+
+    def test_a_series_without_values_takes_the_room_of_one_timepoint(self):
+        panel = Panel(np.full((9, 4, 5), np.nan))
+        with room_for(9, 12):
+            grown = Reservoir.empty().extended(panel, np.random.default_rng(0))
+        assert [one.shape for one in grown.series] == [(4, 1)] * 3
+
+    @pytest.mark.parametrize("most", [(5, 1000), (9, 10)])
+    def test_it_knows_the_lowest_priority_that_was_refused(self, most):
+        with room_for(*most):
+            grown = Reservoir.empty().extended(
+                Panel(np.ones((9, 1, 2))), np.random.default_rng(0)
+            )
+        drawn = np.sort(np.random.default_rng(0).random(9))
+        assert_array_equal(np.sort(grown.priorities), drawn[:5])
+        assert grown.lowest_refused == drawn[5]
 
     def test_it_holds_copies(self):
         series = np.ones((3, 1, 5))

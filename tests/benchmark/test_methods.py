@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mug_sklearn import MUGTransformer
-from mug_sklearn._raw_values import FilledPanel
+from mug_sklearn._raw_values import FilledPanel, raw_values
 from mug_sklearn.benchmark.methods import METHODS, select_methods
 
 
@@ -62,6 +62,13 @@ def test_a_constant_channel_is_not_blown_up():
     panel = np.full((7, 1, 30), 0.3)  # whose mean is rounded
     filled = FilledPanel().fit(panel)
     np.testing.assert_allclose(filled.transform(panel + 1.0), 1.0)
+
+
+def test_raw_values_are_those_of_all_channels_one_after_another():
+    X, _ = gappy_panel()
+    expected = FilledPanel().fit_transform(X)
+    actual = raw_values().fit_transform(X)
+    np.testing.assert_array_equal(actual, np.hstack((expected[:, 0], expected[:, 1])))
 
 
 @pytest.mark.parametrize(

@@ -478,7 +478,6 @@ class TestRefused:
             ("embed a.npy out.npz --device quantum", "device='quantum'"),
             ("fit a.npy --save a.npy", "--save is IN, 'a.npy'"),
             ("fit a.npy --save no/model", "no folder 'no' for --save"),
-            pytest.param(*("fit a.npy --save /dev/null", "is no file"), marks=ON_LINUX),
             pytest.param(*("fit a.npy --save /proc/x", "be written"), marks=ON_LINUX),
             ("fit none.npy --save other", "there is no file 'none.npy'"),
             ("fit infinite.npy --save other", "'infinite.npy': Input X contains inf"),
@@ -493,6 +492,13 @@ class TestRefused:
         assert message in err
         assert "Traceback" not in err
         assert contents_of(tmp_path) == before
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+    def test_a_pipe_is_no_place_for_a_model(self, tmp_path, capfd):
+        os.mkfifo("pipe")
+        assert main(["fit", "a.npy", "--save", "pipe", *QUICK]) == 2
+        assert "--save is no file, 'pipe'" in capfd.readouterr().err
+        assert (tmp_path / "pipe").is_fifo()
 
     def test_an_archive_that_announces_more_than_memory_holds(self, capfd):
         header = {"descr": "<f8", "fortran_order": False, "shape": (2**42, 9)}

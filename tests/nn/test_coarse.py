@@ -261,6 +261,22 @@ def test_shapelet_transform_is_the_best_match(share, pooling):
             assert actual[series, shapelet].item() == pytest.approx(expected)
 
 
+def test_shapelets_with_as_many_gaps_elsewhere_are_matched_on_their_own():
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
+    shapelets, known = gappy(n=2, length=5, share=1.0, seed=3)
+    known[0, 0, 0] = known[1, 1, 2] = False
+    transform.values.copy_(shapelets)
+    transform.observed.copy_(known)
+    values, observed = gappy()
+    together = transform.distances(values, observed)
+    for number in range(2):
+        alone = ShapeletTransform(transform.scale, 1, 2).double()
+        alone.values.copy_(shapelets[number])
+        alone.observed.copy_(known[number])
+        expected = alone.distances(values, observed)
+        torch.testing.assert_close(together[:, number : number + 1], expected)
+
+
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 32])
 def test_a_shapelet_of_one_value_is_compared_with_each_of_a_series(length):
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 1, 1).double()

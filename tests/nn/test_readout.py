@@ -191,6 +191,13 @@ def test_few_or_equal_series(n):
     assert (embedding == 0).all()
 
 
+def test_equal_series_have_no_more_dimensions_than_their_blocks():
+    blocks = {"multi": torch.ones(9, 3)}
+    embedding = fit_readout(blocks, 8)(blocks)
+    assert embedding.shape == (9, 3)
+    assert (embedding == 0).all()
+
+
 def test_a_series_is_embedded_alone_as_in_a_batch():
     blocks = make_blocks()
     readout = fit_readout(blocks, 8)

@@ -79,6 +79,24 @@ def test_clusters_are_those_of_lloyds_iterations(n_iter):
     np.testing.assert_allclose(found[1], distance, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_empty_cluster_keeps_its_centroid():
+    points = np.random.default_rng(77).normal(size=(8, 2))
+    label, distance = cluster(points, 3, n_iter=0, rng=np.random.default_rng(0))
+    centroids = [points[(label == i) & (distance == 0)][0] for i in range(3)]
+    fewest = []
+    for _ in range(4):
+        for index in set(label):
+            centroids[index] = points[label == index].mean(axis=0)
+        to_each = np.array([np.linalg.norm(points - one, axis=1) for one in centroids])
+        label, distance = to_each.argmin(axis=0), to_each.min(axis=0)
+        fewest.append(np.bincount(label, minlength=3).min())
+    assert 0 in fewest[:-1]
+    found = cluster(points, 3, n_iter=4, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(found[0], label)
+    np.testing.assert_allclose(found[1], distance, atol=1e-6)
+
+
 def test_shapelets_are_the_candidates_of_highest_utility_best_first():
     rng = np.random.default_rng(0)
     places, sizes = 3.0 * rng.normal(size=(6, 2)), np.array([9, 1, 4, 7, 2, 30])

@@ -82,6 +82,13 @@ def test_rows_do_not_affect_each_other():
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-9)
 
 
+def test_equal_rows_have_gradients_of_their_own():
+    # As far from each other as ranks are: all of a row is one block.
+    values = torch.tensor([[3.0, 2.0, 1.0]] * 2, requires_grad=True)
+    soft_rank(values, 1.0)[0, 0].backward()
+    assert (values.grad[1] == 0).all()
+
+
 @pytest.mark.parametrize("regularization", [0.05, 0.5, 20.0])
 def test_soft_rank_gradient(regularization):
     values = torch.randn(3, 7, generator=torch.Generator().manual_seed(1)).double()
