@@ -159,8 +159,10 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 def _read_csv(path: Path) -> NDArray:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = _refusing_nul(file)
-        rows = (row for row in csv.reader(lines, skipinitialspace=True) if row)
+        reader = csv.reader(lines, skipinitialspace=True)
+        rows = (row for row in reader if row)
         first_line = next(rows, None)
+        after_first_line = reader.line_num
         if first_line is None:
             raise ValueError("it is empty")
         settings: dict[str, Any] = {
@@ -191,13 +193,15 @@ def _read_csv(path: Path) -> NDArray:
             "to_csv(..., index=False)"
         )
     try:
-        frame = pd.read_csv(
-            path,
-            header=0 if has_names else None,
-            names=range(width),
-            dtype=np.float64,
-            **settings,
-        )
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            # Taken for a header, fewer names than values would be an error of pandas'.
+            for _ in range(after_first_line if has_names else 0):
+                file.readline()
+            frame = pd.read_csv(
+                file, header=None, names=range(width), dtype=np.float64, **settings
+            )
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
     except ValueError as error:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, skipinitialspace=True)
@@ -248,11 +252,11 @@ def _width_without_numbering(
     ValueError
         If columns or rows are numbered.
     """
-    left, last, width = [], [top[-1]], len(top)
+    left, last, width = [], [_last_filled(top)], len(top)
     with_integers: set[int] = set()  # columns, below the first line
     for row in rows:
         left.append(row[0])
-        last.append(row[-1])
+        last.append(_last_filled(row))
         width = max(width, len(row))
         with_integers.update(
             place
@@ -272,9 +276,19 @@ def _width_without_numbering(
         numbers_rows = _count_up(left) and (len(left) > 2 or left[0] in ("0", "1"))
         if not has_names or (top[0] and numbers_rows):
             _refuse_row_numbers(first, width > 1 and not with_integers - {0})
-    columns = {0: first, width - 1: last[has_names:]}
-    _warn_of_labels(name, columns, with_integers, width)
+    filled = max(place for place, _ in last) + 1
+    at_the_end = [cell for place, cell in last[has_names:] if place == filled - 1]
+    columns = {0: first, filled - 1: at_the_end}
+    _warn_of_labels(name, columns, with_integers, filled)
     return width
+
+
+def _last_filled(row: list[str]) -> tuple[int, str]:
+    """The place of a row's last cell that is not empty, and the cell."""
+    for place in reversed(range(len(row))):
+        if row[place]:
+            return place, row[place]
+    return 0, ""
 
 
 def _refuse_column_numbers(cells: list[str], are_beside_floats: bool) -> None:
@@ -306,12 +320,14 @@ def _warn_of_labels(
     name : str
         Name of the file.
     columns : dict of int to list of str
-        The cells of the first and of the last column, by the column's number.
+        The cells of the first and of the last column, by the column's number; empty
+        ones do not count.
     with_integers : set of int
         Numbers of all columns that hold an integer.
     width : int
         Number of columns.
     """
+    columns = {place: list(filter(None, cells)) for place, cells in columns.items()}
     whole = {place for place, cells in columns.items() if all(map(_is_integer, cells))}
     if with_integers != whole or width == len(whole):
         return  # values, some of which happen to be whole
@@ -348,7 +364,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_parquet(path: Path) -> Any:
-    frame = pd.read_parquet(path)
+    # Integers, of which some are missing, stay integers.
+    frame = pd.read_parquet(path, dtype_backend="numpy_nullable")
     if frame.shape[1] == 1 and pd.api.types.is_object_dtype(frame.dtypes.iloc[0]):
         arrays = [np.asarray(one) for one in frame.iloc[:, 0]]
         for one in arrays:
@@ -368,7 +385,7 @@ def _read_parquet(path: Path) -> Any:
     is_integer = map(pd.api.types.is_integer_dtype, frame.dtypes)
     with_integers = {place for place, kind in enumerate(is_integer) if kind}
     ends = with_integers & {0, width - 1}
-    columns = {end: list(map(str, frame.iloc[:, end])) for end in ends}
+    columns = {end: list(map(str, frame.iloc[:, end].dropna())) for end in ends}
     _warn_of_labels(path.name, columns, with_integers, width)
     return _checked(frame.to_numpy(dtype=np.float64, na_value=np.nan))
 

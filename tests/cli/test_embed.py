@@ -153,6 +153,10 @@ class TestInputs:
             ("1,0.5,3\n2,2.5,0.5\n1,1.5,2.5", set()),  # not the only whole numbers
             ("1,2,3,4\n2,2,3,4\n1,2,3,4", set()),
             ("a,b,c\n3,0.5,1.5\n4,2.5,0.5", {"first"}),  # two may count by chance
+            ("0.5,1.5,1,\n2.5,0.5,2,\n1.5,2.5,1,", {"last"}),  # commas after the last
+            ("a,b,c\n0.5,1.5,1\n2.5,0.5,\n1.5,2.5,3", {"last"}),  # a label missing
+            ("1,0.5,1.5\n,2.5,0.5\n3,1.5,2.5", {"first"}),
+            (",\n,\n0.5,\n,", set()),
         ],
     )
     def test_what_may_be_labels_is_warned_of(self, tmp_path, text, ends):
@@ -165,7 +169,12 @@ class TestInputs:
         assert all(any(f"The {end} column" in one for one in messages) for end in ends)
 
     @pytest.mark.parametrize(
-        ("labels", "place", "end"), [([1, 2, 1], 0, "first"), ([1, 1, 2], 3, "last")]
+        ("labels", "place", "end"),
+        [
+            ([1, 2, 1], 0, "first"),
+            ([1, 1, 2], 3, "last"),
+            (pd.array([1, None, 2], dtype="Int64"), 3, "last"),
+        ],
     )
     def test_labels_in_parquet_are_warned_of(self, tmp_path, labels, place, end):
         frame = pd.DataFrame({"a": [0.5] * 3, "b": [1.0] * 3, "c": [2.0] * 3})
@@ -173,6 +182,19 @@ class TestInputs:
         frame.to_parquet(tmp_path / "a.parquet")
         with pytest.warns(UserWarning, match=f"The {end} column of 'a.parquet'"):
             read_series_file(tmp_path / "a.parquet")
+
+    @pytest.mark.parametrize(
+        "names", ["a", "a,b,c", "a,b,c,d,e,f", '"a\n1",b', "\n\na"]
+    )
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_names_need_not_be_as_many_as_values(self, tmp_path, names, end):
+        rows = ["1.5,2.5", "", "2.5,0.5,1.5,3.5", "0.5"]
+        text = end.join([names, *rows])
+        (tmp_path / "a.csv").write_text(text, newline="")
+        X = read_series_file(tmp_path / "a.csv")
+        assert_array_equal(X[:, :2], [[1.5, 2.5], [2.5, 0.5], [0.5, np.nan]])
+        assert_array_equal(X[:, 2:4], [[np.nan] * 2, [1.5, 3.5], [np.nan] * 2])
+        assert X.shape[1] == max(4, names.count(",") + 1)
 
     def test_a_mark_of_a_spreadsheet_is_no_part_of_the_first_cell(self, tmp_path):
         path = tmp_path / "a.csv"
