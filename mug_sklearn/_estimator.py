@@ -814,7 +814,6 @@ class MUGTransformer(
             self.location_, self.scale_ = panel.channel_statistics
             self._varied = panel.varies
             self.history_ = []
-        late = continued and self._standardise_late(panel)
         goes_on = streaming and continued
         self.n_series_seen_ = panel.n_series + (self.n_series_seen_ if goes_on else 0)
         typical = panel
@@ -823,6 +822,10 @@ class MUGTransformer(
         else:
             for of_a_stream in ("_reservoir", "_moments"):
                 self.__dict__.pop(of_a_stream, None)
+        late = False
+        if continued:
+            late = self._standardise_late(panel, typical)
+            warn_of_no_scale(panel, self)
         n_series = len(panel.with_values)
         course = Course(
             panel=panel,
@@ -842,16 +845,23 @@ class MUGTransformer(
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
         self._follow(course, tasks)
 
-    def _standardise_late(self, panel: Panel) -> bool:
-        """Standardise channels that vary for the first time; whether there are any."""
-        if self._varied.all():
-            return False  # without another pass over the data
-        late = panel.varies & ~self._varied
-        location, scale = panel.channel_statistics
-        self.location_ = np.where(late, location, self.location_)
-        self.scale_ = np.where(late, scale, self.scale_)
-        self._varied = self._varied | late
-        return bool(late.any())
+    def _standardise_late(self, panel: Panel, typical: Panel) -> bool:
+        """Standardise channels that vary for the first time; whether there are any.
+
+        They do in the panel or, if each call's series have another constant, in the
+        sample of the stream.
+        """
+        before = self._varied
+        for source in (panel, typical):
+            waiting = ~self._varied & panel.leaves(self.location_)
+            if not waiting.any():
+                break  # without another pass over the data
+            late = waiting & source.varies
+            location, scale = source.channel_statistics
+            self.location_ = np.where(late, location, self.location_)
+            self.scale_ = np.where(late, scale, self.scale_)
+            self._varied = self._varied | late
+        return not np.array_equal(self._varied, before)
 
     def _resume(self, X: PanelLike, y: Any) -> None:
         interrupted = self._interrupted

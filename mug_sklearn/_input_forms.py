@@ -380,7 +380,9 @@ def warn_of_unobserved(panel: Panel) -> None:
 
 def warn_of_no_scale(panel: Panel, estimator: Any) -> None:
     """Warn of channels by whose values in `fit` theirs cannot be standardised."""
-    late = ~estimator._varied & panel.leaves(estimator.location_)
+    # Not of the same number in single precision.
+    rounding = float(np.finfo(np.float32).eps)
+    late = ~estimator._varied & panel.leaves(estimator.location_, rounding)
     if late.any():
         shown = ", ".join(map(str, np.flatnonzero(late)[:5]))
         more = ", ..." if late.sum() > 5 else ""

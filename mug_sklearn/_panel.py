@@ -17,7 +17,7 @@ from torch import Tensor
 CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
 # Share of a channel's largest value below which differences may be of rounding.
-ROUNDING = 10 * np.finfo(np.float64).eps
+ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 
 def without_mask(X: Any) -> Any:
@@ -185,12 +185,14 @@ class Panel:
         largest = np.maximum(np.abs(greatest), np.abs(least))
         return middle + mean * unit, np.where(scale > ROUNDING * largest, scale, 0.0)
 
-    def leaves(self, constant: np.ndarray) -> np.ndarray:
-        """Channels with a value other than a constant of theirs.
+    def leaves(self, constant: np.ndarray, rounding: float = ROUNDING) -> np.ndarray:
+        """Channels with a value other than a constant of theirs, from the survey.
 
         Parameters
         ----------
         constant : float64 array of shape (n_channels,)
+        rounding : float
+            Share of a channel's largest value by which it may differ.
 
         Returns
         -------
@@ -200,7 +202,7 @@ class Panel:
         largest = np.maximum(np.abs(greatest), np.abs(least))
         with np.errstate(over="ignore"):  # infinite is away, too
             away = np.maximum(greatest - constant, constant - least)
-        return self._channels_seen & (away > ROUNDING * largest)
+        return self._channels_seen & (away > rounding * largest)
 
     @cached_property
     def _digest(self) -> str:

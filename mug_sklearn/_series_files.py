@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import math
 from collections.abc import Iterable, Iterator
 from errno import EINVAL
 from pathlib import Path
@@ -253,11 +254,12 @@ def _width_without_numbering(
         If columns or rows are numbered.
     """
     left, last, width = [], [_last_filled(top)], len(top)
+    narrowest = math.inf if has_names else len(top)
     with_integers: set[int] = set()  # columns, below the first line
     for row in rows:
         left.append(row[0])
         last.append(_last_filled(row))
-        width = max(width, len(row))
+        width, narrowest = max(width, len(row)), min(narrowest, len(row))
         with_integers.update(
             place
             for place, cell in enumerate(row)
@@ -276,9 +278,9 @@ def _width_without_numbering(
         numbers_rows = _count_up(left) and (len(left) > 2 or left[0] in ("0", "1"))
         if not has_names or (top[0] and numbers_rows):
             _refuse_row_numbers(first, width > 1 and not with_integers - {0})
-    filled = max(place for place, _ in last) + 1
+    filled = 1 + max((place for place, _ in last[has_names:]), default=0)
     at_the_end = [cell for place, cell in last[has_names:] if place == filled - 1]
-    columns = {0: first, filled - 1: at_the_end}
+    columns = {0: first} if narrowest < filled else {0: first, filled - 1: at_the_end}
     _warn_of_labels(name, columns, with_integers, filled)
     return width
 
@@ -328,7 +330,11 @@ def _warn_of_labels(
         Number of columns.
     """
     columns = {place: list(filter(None, cells)) for place, cells in columns.items()}
-    whole = {place for place, cells in columns.items() if all(map(_is_integer, cells))}
+    whole = {
+        place
+        for place, cells in columns.items()
+        if cells and all(map(_is_integer, cells))
+    }
     if with_integers != whole or width == len(whole):
         return  # values, some of which happen to be whole
     for place in sorted(whole):
@@ -364,8 +370,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_parquet(path: Path) -> Any:
-    # Integers, of which some are missing, stay integers.
-    frame = pd.read_parquet(path, dtype_backend="numpy_nullable")
+    frame = pd.read_parquet(path)
     if frame.shape[1] == 1 and pd.api.types.is_object_dtype(frame.dtypes.iloc[0]):
         arrays = [np.asarray(one) for one in frame.iloc[:, 0]]
         for one in arrays:
@@ -382,12 +387,27 @@ def _read_parquet(path: Path) -> Any:
     if others:
         raise ValueError(f"these columns are not numeric: {', '.join(others)}")
     width = frame.shape[1]
-    is_integer = map(pd.api.types.is_integer_dtype, frame.dtypes)
-    with_integers = {place for place, kind in enumerate(is_integer) if kind}
-    ends = with_integers & {0, width - 1}
-    columns = {end: list(map(str, frame.iloc[:, end].dropna())) for end in ends}
+    # In the frame, integers of which some are missing are floats.
+    integers = _names_of_integers(path)
+    with_integers = {
+        place
+        for place, column in enumerate(frame.columns)
+        if str(column) in integers and frame.iloc[:, place].notna().any()
+    }
+    columns = {
+        end: [f"{cell:.0f}" for cell in frame.iloc[:, end].dropna()]
+        for end in with_integers & {0, width - 1}
+    }
     _warn_of_labels(path.name, columns, with_integers, width)
     return _checked(frame.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _names_of_integers(path: Path) -> set[str]:
+    """Names of a Parquet file's columns of integers."""
+    from pyarrow import parquet, types  # an extra
+
+    schema = parquet.read_schema(path)
+    return {field.name for field in schema if types.is_integer(field.type)}
 
 
 def _checked(X: NDArray) -> NDArray:

@@ -418,6 +418,7 @@ class TestDegenerate:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", ".*held no two different")
                 fitted.transform(panel)
+                fitted.transform(panel.astype(np.float32))
 
     def test_nothing_but_missing_values(self):
         X = np.full((3, 2, 5), np.nan)

@@ -101,6 +101,34 @@ def test_the_unit_of_a_late_channel_does_not_matter():
     assert_allclose(*embeddings, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.* held no two different values in fit")
+def test_a_channel_that_is_another_constant_in_each_call_varies_in_their_sample():
+    chunks = with_a_late_channel(2.0)
+    mug = small_mug()
+    for chunk, constant in zip(chunks, (2.0, 4e6, 6e6), strict=True):
+        chunk[:, 1] = constant
+        mug.partial_fit(chunk)
+    assert_allclose(mug.location_[1], (2 + 4e6) / 2)
+    assert_allclose(mug.scale_[1], (4e6 - 2) / 2)
+    warm = small_mug(warm_start=True).fit(chunks[0])
+    with pytest.warns(UserWarning, match="1 of 2 channels of X held no two different"):
+        warm.fit(chunks[1])
+    assert warm.scale_[1] == 1
+
+
+def test_channels_that_stay_as_they_were_cost_no_pass_over_the_data():
+    first, second, _ = with_a_late_channel(2.0)
+    second[:, 1] = 2.0
+    n_passes, read = [], Panel._chunks
+    for start in (first, first[:, [0, 0]]):  # the second channel constant or not
+        mug = small_mug(max_epochs=0, n_random_shapelets=0).partial_fit(start)
+        with mock.patch.object(Panel, "_chunks", autospec=True) as chunks:
+            chunks.side_effect = read
+            mug.partial_fit(second)
+        n_passes.append(chunks.call_count)
+    assert n_passes[0] == n_passes[1]
+
+
 def test_a_number_of_epochs_is_that_of_each_call():
     first, second = stream(2)
     mug = small_mug(max_epochs=3).partial_fit(first)

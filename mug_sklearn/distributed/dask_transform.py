@@ -1,6 +1,7 @@
 """Embedding a Dask array block by block with a fitted transformer."""
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +97,10 @@ def transform(estimator: Any, X: "Array") -> "Array":
         )
     # Neither constant nor zero, so that logarithms and ratios in a pipeline are finite.
     made_up = np.linspace(1, 2, math.prod(X.shape[1:])).reshape(1, *X.shape[1:])
-    embedding = _embed(made_up.astype(X.dtype), estimator)
+    with warnings.catch_warnings():
+        # Of channels that are constant in the user's series, but not here.
+        warnings.filterwarnings("ignore", ".* held no two different values in fit")
+        embedding = _embed(made_up.astype(X.dtype), estimator)
     if embedding.ndim != 2 or len(embedding) != 1:
         raise ValueError(
             f"{type(estimator).__name__} turned one series into an array of shape "

@@ -157,6 +157,12 @@ class TestInputs:
             ("a,b,c\n0.5,1.5,1\n2.5,0.5,\n1.5,2.5,3", {"last"}),  # a label missing
             ("1,0.5,1.5\n,2.5,0.5\n3,1.5,2.5", {"first"}),
             (",\n,\n0.5,\n,", set()),
+            (",0.5,1.5,1\n,0.6,1.5,2\n,0.7,1.5,2", {"last"}),
+            ("x,a,b,y\n,0.5,1.5,1\n,0.6,1.5,2\n,0.7,1.5,2", {"last"}),
+            ("x,a,b,c\n4,0.5,0.6\n2,0.7,0.8\n3,.4,.5", {"first"}),
+            ("x,a,b,c\n4,0.5,0.6,\n2,0.7,0.8,\n3,.4,.5,", {"first"}),
+            ("1.5,2.5\n1.5,2.5,3\n2.5,3.5,4", set()),  # a row ends early: no column
+            ("a,b\n1.5,2.5\n1.5,2.5,3\n2.5,3.5,4", set()),
         ],
     )
     def test_what_may_be_labels_is_warned_of(self, tmp_path, text, ends):
@@ -178,7 +184,8 @@ class TestInputs:
     )
     def test_labels_in_parquet_are_warned_of(self, tmp_path, labels, place, end):
         frame = pd.DataFrame({"a": [0.5] * 3, "b": [1.0] * 3, "c": [2.0] * 3})
-        frame.insert(place, "label", labels)
+        frame.insert(2, "empty", pd.array([None] * 3, dtype="Int64"))
+        frame.insert(place and 4, "label", labels)
         frame.to_parquet(tmp_path / "a.parquet")
         with pytest.warns(UserWarning, match=f"The {end} column of 'a.parquet'"):
             read_series_file(tmp_path / "a.parquet")

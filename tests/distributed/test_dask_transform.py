@@ -108,6 +108,15 @@ def test_columns_with_names(many):
         assert_allclose(embedding, mug.transform(frame), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_constant_channel(many):
+    constant = many.copy()
+    constant[:, 1] = 3.0
+    mug = small_mug().fit(constant)
+    embedding = sequential(transform(mug, da.from_array(constant)))
+    assert_allclose(embedding, mug.transform(constant), atol=1e-6)
+
+
 def test_unknown_numbers_of_series(table_mug, many):
     table = many[:, 0]
     X = da.from_array(table, chunks=(10, 10))
