@@ -542,15 +542,14 @@ class MUGTransformer(
         The first call on a new estimator is a `fit`; its standardisation of the
         channels and the thresholds of its random shapelets stay, unless a channel that
         was empty or constant begins to vary: it is standardised by that call's series,
-        and the thresholds are taken anew. Later calls train on
-        the new series alone, in one pass with ``max_epochs="auto"``, and keep the
-        optimiser's state. Shapelets and readout are then fitted anew, on a random
-        sample of all series that `partial_fit` has seen, up to 512 or 4.2 million
-        values (but at least two series), which the estimator keeps. So embeddings from
-        before a call cannot be compared with those after it, and they get wider until
-        the sample holds more series than `embedding_dim`. The series of an earlier
-        `fit` are not in the sample: if the embedding becomes narrower than it was,
-        a warning says so.
+        and the thresholds are taken anew. Later calls train on the new series alone, in
+        one pass with ``max_epochs="auto"``, and keep the optimiser's state. Shapelets
+        and readout are then fitted anew, on a random sample of all series that
+        `partial_fit` has seen, up to 512 or 4.2 million values (but at least two
+        series), which the estimator keeps. So embeddings from before a call cannot be
+        compared with those after it, and they get wider until the sample holds more
+        series than `embedding_dim`. The series of an earlier `fit` are not in the
+        sample: if the embedding becomes narrower than it was, a warning says so.
 
         Parameters
         ----------

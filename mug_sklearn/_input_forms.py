@@ -370,12 +370,17 @@ def warn_of_unobserved(panel: Panel) -> None:
     series, channels = panel.unobserved()
     for kind, missing in (("series", series), ("channels", channels)):
         if missing.any():
-            shown = ", ".join(map(str, np.flatnonzero(missing)[:5]))
-            more = ", ..." if missing.sum() > 5 else ""
             warn_user(
                 f"{int(missing.sum())} of {len(missing)} {kind} of X hold no observed "
-                f"value (only NaN): {shown}{more}. They are treated as unobserved."
+                f"value (only NaN): {_numbers(missing)}. They are treated as "
+                "unobserved."
             )
+
+
+def _numbers(chosen: np.ndarray) -> str:
+    """Numbers of the series or channels chosen, of many the first five."""
+    shown = ", ".join(map(str, np.flatnonzero(chosen)[:5]))
+    return f"{shown}, ..." if chosen.sum() > 5 else shown
 
 
 def warn_of_no_scale(panel: Panel, estimator: Any) -> None:
@@ -384,13 +389,11 @@ def warn_of_no_scale(panel: Panel, estimator: Any) -> None:
     rounding = float(np.finfo(np.float32).eps)
     late = ~estimator._varied & panel.leaves(estimator.location_, rounding)
     if late.any():
-        shown = ", ".join(map(str, np.flatnonzero(late)[:5]))
-        more = ", ..." if late.sum() > 5 else ""
         warn_user(
             f"{int(late.sum())} of {len(late)} channels of X held no two different "
-            f"values in fit and hold others now: {shown}{more}. There is no standard "
-            "deviation to divide them by, so they count as they are. Fit on series in "
-            "which they vary."
+            f"values in fit and hold others now: {_numbers(late)}. There is no "
+            "standard deviation to divide them by, so they count as they are. Fit on "
+            "series in which they vary."
         )
 
 

@@ -118,16 +118,17 @@ class Panel:
         """Find lengths, magnitudes and observed channels in one pass over the data."""
         lengths = []
         self._channels_seen = np.zeros(self.n_channels, dtype=bool)
-        self._greatest = np.full(self.n_channels, np.nan)
-        self._least = np.full(self.n_channels, np.nan)
+        greatest = np.full(self.n_channels, np.nan)
+        least = np.full(self.n_channels, np.nan)
         for values in self._chunks():
             known = ~np.isnan(values)
             lengths.append(_observed_lengths(known))
             self._channels_seen |= known.any(axis=(0, 2))
             # These ignore NaN.
-            greatest = np.fmax.reduce(values, axis=(0, 2))
-            self._greatest = np.fmax(self._greatest, greatest)
-            self._least = np.fmin(self._least, np.fmin.reduce(values, axis=(0, 2)))
+            greatest = np.fmax(greatest, np.fmax.reduce(values, axis=(0, 2)))
+            least = np.fmin(least, np.fmin.reduce(values, axis=(0, 2)))
+        self._greatest = np.where(self._channels_seen, greatest, 0.0)
+        self._least = np.where(self._channels_seen, least, 0.0)
         self.lengths = np.concatenate(lengths)
         self.n_timepoints = max(1, int(self.lengths.max()))
 
@@ -139,7 +140,7 @@ class Panel:
             "digest": self._digest,
         }
 
-    @cached_property
+    @property
     def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each channel over all observed values.
 
@@ -159,11 +160,8 @@ class Panel:
         # In one pass over the data; a deviation of 0 stands for one of rounding, too.
         # Relative to the middle and half of the range, which no order of summation
         # changes; no square can overflow, and a large offset costs no digits.
-        greatest, least = (
-            np.where(self._channels_seen, extreme, 0.0)
-            for extreme in (self._greatest, self._least)
-        )
-        middle, half_range = greatest / 2 + least / 2, greatest / 2 - least / 2
+        middle = self._greatest / 2 + self._least / 2
+        half_range = self._greatest / 2 - self._least / 2
         unit = np.where(half_range > 0, half_range, 1.0)
         count = np.zeros(self.n_channels)
         mean = np.zeros(self.n_channels)
@@ -182,8 +180,12 @@ class Panel:
             count += size
         deviation = np.sqrt(squares / np.maximum(count, 1))
         scale = deviation * unit  # 0 where the values are the smallest there are
-        largest = np.maximum(np.abs(greatest), np.abs(least))
-        return middle + mean * unit, np.where(scale > ROUNDING * largest, scale, 0.0)
+        varies = scale > ROUNDING * self._largest
+        return middle + mean * unit, np.where(varies, scale, 0.0)
+
+    @property
+    def _largest(self) -> np.ndarray:
+        return np.maximum(np.abs(self._greatest), np.abs(self._least))
 
     def leaves(self, constant: np.ndarray, rounding: float = ROUNDING) -> np.ndarray:
         """Channels with a value other than a constant of theirs, from the survey.
@@ -198,11 +200,9 @@ class Panel:
         -------
         bool array of shape (n_channels,)
         """
-        greatest, least = np.nan_to_num(self._greatest), np.nan_to_num(self._least)
-        largest = np.maximum(np.abs(greatest), np.abs(least))
         with np.errstate(over="ignore"):  # infinite is away, too
-            away = np.maximum(greatest - constant, constant - least)
-        return self._channels_seen & (away > rounding * largest)
+            away = np.maximum(self._greatest - constant, constant - self._least)
+        return self._channels_seen & (away > rounding * self._largest)
 
     @cached_property
     def _digest(self) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import math
 from collections.abc import Iterable, Iterator
 from errno import EINVAL
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 
 
 def _read_csv(path: Path) -> NDArray:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    opened = partial(path.open, newline="", encoding="utf-8-sig")
+    with opened() as file:
         lines = _refusing_nul(file)
         reader = csv.reader(lines, skipinitialspace=True)
         rows = (row for row in reader if row)
@@ -167,16 +169,16 @@ def _read_csv(path: Path) -> NDArray:
         if first_line is None:
             raise ValueError("it is empty")
         settings: dict[str, Any] = {
+            "header": None,
             "skipinitialspace": True,
-            "encoding": "utf-8-sig",
             "float_precision": "round_trip",  # the default is not exact
         }
         top = pd.read_csv(
             path,
-            header=None,
             names=range(len(first_line)),
             nrows=1,
             dtype=str,
+            encoding="utf-8-sig",
             **settings,
         )
         cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
@@ -194,17 +196,15 @@ def _read_csv(path: Path) -> NDArray:
             "to_csv(..., index=False)"
         )
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with opened() as file:
             # Taken for a header, fewer names than values would be an error of pandas'.
             for _ in range(after_first_line if has_names else 0):
                 file.readline()
-            frame = pd.read_csv(
-                file, header=None, names=range(width), dtype=np.float64, **settings
-            )
+            frame = pd.read_csv(file, names=range(width), dtype=np.float64, **settings)
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame()
     except ValueError as error:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with opened() as file:
             reader = csv.reader(file, skipinitialspace=True)
             line = line_of_text(error, ((reader.line_num, row) for row in reader))
         raise ValueError(
