@@ -321,6 +321,11 @@ def _classes(y: NDArray[Any]) -> NDArray[Any] | None:
             f"y has {len(values)} classes; at most {len(MARKS)} are accepted, as there "
             "are no more marks that differ."
         )
+    if y.dtype.kind == "U":
+        # The archives' labels are numbers as strings: "2" comes before "10".
+        numbers = pd.to_numeric(values, errors="coerce")
+        if not np.isnan(numbers).any():
+            return values[np.argsort(numbers, kind="stable")]
     return values
 
 

@@ -74,6 +74,19 @@ def test_embedding_groups_by_class(ax, embedding):
         assert tuple(marks.get_facecolor()[0]) == look
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["10", "2", "1"], ["1", "2", "10"]),
+        (["0.5", "-1", "3"], ["-1", "0.5", "3"]),
+        (["run10", "run2", "1"], ["1", "run10", "run2"]),
+    ],
+)
+def test_classes_named_by_numbers_are_in_their_order(ax, embedding, labels, expected):
+    plot_embedding(embedding, y=labels * 10, ax=ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == expected
+
+
 def test_names_of_classes_are_no_formulas(ax, embedding):
     names = [r"$\nothing$", "$b_$", "c"]
     plot_embedding(embedding, names * 10, ax=ax)
