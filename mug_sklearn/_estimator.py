@@ -197,8 +197,8 @@ class MUGTransformer(
         mean and maximum over time, scaled and rotated like the combined one).
     embedding_dim : int or None, default=320
         Most principal axes in the embedding. They are fitted on at most 2,048 of the
-        series, or on the sample that `partial_fit` keeps, so at most one fewer exist
-        than there are such series, but at least one. None gives the scaled and centred
+        series, or on the sample that `partial_fit` keeps: n such series give at most
+        n - 1 axes, but at least one. None gives the scaled and centred
         features themselves, whose variances differ; their mean is 1.
     d_model : int, default=32
         Width of the tokens, at least 2 and a multiple of `n_heads`.
@@ -457,7 +457,7 @@ class MUGTransformer(
         ----------
         X : array-like or list of arrays
             The training series, in any form that the class describes.
-        y : None
+        y : None, default=None
             Ignored; present by convention.
 
         Returns
@@ -486,7 +486,7 @@ class MUGTransformer(
         ----------
         X : array-like or list of arrays
             The training series of the interrupted call.
-        y : None
+        y : None, default=None
             Ignored; present by convention.
 
         Returns
@@ -558,7 +558,7 @@ class MUGTransformer(
             describes. Series may be longer than those of the first call (the cost grows
             with the square of their length); a 2-D `X` has to be as wide as that of the
             first call or, if that had another form, as its longest series.
-        y : None
+        y : None, default=None
             Ignored; present by convention.
 
         Returns
@@ -659,7 +659,8 @@ class MUGTransformer(
         dict of str to TokenRepresentation
             "fine": timestamps or patches; "coarse": segments; "fused": timestamps
             after fine-grained fusion; "multi": timestamps after the cross-granularity
-            transformer. Only those that `granularity` has.
+            transformer. Only those that `granularity` has. With ``fine_fusion="max"``,
+            "fused" and "multi" have one token.
 
         Raises
         ------

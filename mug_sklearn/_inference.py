@@ -45,8 +45,8 @@ class TokenRepresentation(NamedTuple):
     mask : bool array of shape (n_series, n_tokens)
         True where a token represents something observed: a patch with a value, or a
         segment of whose points at least half hold one (in a sparse series, as many as
-        in any other). A series without any value, or with none that a segment of a
-        length reaches, has one token of that length, and one of every other kind.
+        in any other). A series without any value keeps one token of every kind and
+        segment length; where no segment of a length reaches a value, one is kept.
     spans : int array of shape (n_tokens, 2)
         First timepoint that each token covers, and the one after its last.
     """

@@ -20,18 +20,18 @@ from .._raw_values import FilledPanel, raw_values
 class Method:
     """One method of the benchmark.
 
-    Attributes
+    Parameters
     ----------
     make : callable
         Takes a seed and returns an unfitted estimator: a transformer from a panel to an
         embedding, or a classifier of panels.
-    description : str
+    description : str, default=""
         What the method is, in a few words.
-    is_classifier : bool
+    is_classifier : bool, default=False
         True if the estimator classifies by itself.
-    is_random : bool
+    is_random : bool, default=True
         False if all seeds give the same result; then only one is run.
-    needs_aeon : bool
+    needs_aeon : bool, default=False
         True if `aeon` must be installed.
 
     Examples

@@ -76,6 +76,11 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         Returns
         -------
         self : GridSearchedSVC
+
+        Raises
+        ------
+        ValueError
+            If `X` is no table of finite numbers, or `y` holds no classes or only one.
         """
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
@@ -112,6 +117,13 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_series,)
             Predicted labels, of the classes seen in `fit`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is no table of finite numbers, or as wide as in `fit`.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
