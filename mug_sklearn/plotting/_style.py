@@ -172,10 +172,9 @@ def draw_series(
         lines += ax.plot(time, one, color=colour, label=f"channel {channel}", **line)
         known = np.isfinite(np.concatenate(([np.nan], one, [np.nan])))
         alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
-        width = lines[-1].get_linewidth()
-        ax.plot(
-            time[alone], one[alone], ".", markersize=4 * width, color=colour, **line
-        )
+        size = 4 * lines[-1].get_linewidth()
+        points = line | {"linestyle": "none", "marker": ".", "markersize": size}
+        ax.plot(time[alone], one[alone], color=colour, **points)
     count_along_x(ax)
     return lines
 

@@ -275,6 +275,8 @@ class TestShapelets:
         assert known.sum() == 3
         assert_array_equal(alone[0].get_xdata(), shapelet.timepoints[known])
         assert len(alone[1].get_xdata()) == 0
+        points = [line for line in drawn.get_lines() if line.get_marker() == "."]
+        assert {point.get_linestyle() for point in points} == {"None"}
         # Where the shapelet has no value, a series without gaps has nothing to match.
         display = ShapeletsDisplay.from_estimator(mug, panel, n_shapelets=1)
         assert_array_equal(display.shapelets[0].compared[0], known)
