@@ -37,10 +37,6 @@ CALIBRATION_TIMEPOINTS = 2**16
 # Most timepoints of a series that both of its halves have.
 SPLIT_TIMEPOINTS = 2**11
 
-# Values of some series and the mask of those observed, both of shape (n, C, T). The
-# mask holds booleans or numbers.
-MaskedSeries = tuple[Tensor, Tensor]
-
 
 def dilations(n_timepoints: int) -> tuple[int, ...]:
     """Powers of two at which a dilated pattern fits a series of `n_timepoints`."""
@@ -94,8 +90,8 @@ class ShapeletBank(nn.Module):
         self, values: Tensor, observed: Tensor, generator: torch.Generator
     ) -> None:
         """Fit the prevalence thresholds on a few training series."""
-        for scale, series in self._represented(values, observed):
-            scale.calibrate(*series, generator)
+        for scale, read, known in self._represented(values, observed):
+            scale.calibrate(read, known, generator)
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Pooled features, (n, C, T) -> (n, width)."""
@@ -104,7 +100,7 @@ class ShapeletBank(nn.Module):
             way = DilatedShapelets.features_by_loops
         elif values.device.type == "cuda" and _kernel_runs(values.device):
             way = DilatedShapelets.features_by_kernel
-        pooled = (way(*pair) for pair in self._represented(values, observed))
+        pooled = (way(*part) for part in self._represented(values, observed))
         return torch.cat([features.flatten(1) for features in pooled], dim=1)
 
     def split_half_noise(self, values: Tensor, observed: Tensor) -> Tensor:
@@ -113,22 +109,23 @@ class ShapeletBank(nn.Module):
         See `DilatedShapelets.split_half_noise`.
         """
         noise = (
-            scale.split_half_noise(series)
-            for scale, series in self._represented(values, observed)
+            scale.split_half_noise(read, known)
+            for scale, read, known in self._represented(values, observed)
         )
         return torch.cat([part.flatten(1) for part in noise], dim=1)
 
     def _represented(
         self, values: Tensor, observed: Tensor
-    ) -> "Iterator[tuple[DilatedShapelets, MaskedSeries]]":
-        """Each scale with the representation of the series that it reads."""
+    ) -> "Iterator[tuple[DilatedShapelets, Tensor, Tensor]]":
+        """Each scale with the values and the mask that it reads, both (n, C, T)."""
         differences, known = first_differences(values, observed)
         # Converted here, once: each scale would convert the booleans again.
         series = values, as_numbers(observed, values.dtype)
         differenced = differences, as_numbers(known, values.dtype)
         for scale in self.scales:
             assert isinstance(scale, DilatedShapelets)
-            yield scale, differenced if scale.differenced else series
+            read, seen = differenced if scale.differenced else series
+            yield scale, read, seen
 
 
 @cache
@@ -139,7 +136,7 @@ def _kernel_runs(device: torch.device) -> bool:
         with torch.device(device):
             scale = DilatedShapelets(1, 1, 1, GROUP_SIZE, False).float()
             values = torch.zeros((1, 1, PATTERN_LENGTH), dtype=torch.float32)
-        scale.features_by_kernel((values, values > 0))
+        scale.features_by_kernel(values, values > 0)
     except Exception as error:
         lacks_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if lacks_memory or "out of memory" in str(error):
@@ -221,13 +218,12 @@ class DilatedShapelets(nn.Module):
             quantile = torch.where(count[:, None] > 0, quantile, 0.0)
             self.thresholds[:, chunk] = quantile + MARGIN
 
-    def features_by_loops(self, series: MaskedSeries) -> Tensor:
+    def features_by_loops(self, values: Tensor, observed: Tensor) -> Tensor:
         """Square roots of the shares of matches at observed timepoints, on a CPU.
 
         Parameters
         ----------
-        series : pair of Tensors of shape (n, C, T)
-            Values, and the mask of those observed.
+        values, observed : Tensor of shape (n, C, T)
 
         Returns
         -------
@@ -240,15 +236,14 @@ class DilatedShapelets(nn.Module):
         from .bank_loops import pool_matches
 
         dtype = self.patterns.dtype
-        values, observed = (x.to(dtype).contiguous().numpy() for x in series)
-        n_mixes, n_patterns, _ = self.patterns.shape
-        features = np.empty((len(values), 3, n_mixes, n_patterns), values.dtype)
+        series, known = (x.to(dtype).contiguous().numpy() for x in (values, observed))
         mixing, patterns = self.mixing.numpy(), self.patterns.numpy()
         thresholds, dilation = self.thresholds.numpy(), self.dilation
-        pool_matches(values, observed, mixing, patterns, thresholds, dilation, features)
+        features = np.empty((len(series), 3, *thresholds.shape), series.dtype)
+        pool_matches(series, known, mixing, patterns, thresholds, dilation, features)
         return torch.from_numpy(features)
 
-    def split_half_noise(self, series: MaskedSeries) -> Tensor:
+    def split_half_noise(self, values: Tensor, observed: Tensor) -> Tensor:
         """How much chance changes the features of each series, from its halves. Ours.
 
         What is true of a series is mostly true of its even and of its odd timepoints:
@@ -257,8 +252,7 @@ class DilatedShapelets(nn.Module):
 
         Parameters
         ----------
-        series : pair of Tensors of shape (n, C, T)
-            Values, and the mask of those observed.
+        values, observed : Tensor of shape (n, C, T)
 
         Returns
         -------
@@ -267,9 +261,9 @@ class DilatedShapelets(nn.Module):
             about the variance of a feature by chance, or more where the responses of
             neighbouring timepoints are opposed.
         """
-        n_timepoints = series[0].shape[-1]
+        n_timepoints = values.shape[-1]
         step = math.ceil(n_timepoints / SPLIT_TIMEPOINTS)
-        mixed = self._mixed(*series)
+        mixed = self._mixed(values, observed)
         (even, n_even), (odd, n_odd) = (
             self._sums_by_tensors(*mixed, range(first, n_timepoints, 2 * step))
             for first in (0, step)
@@ -281,10 +275,10 @@ class DilatedShapelets(nn.Module):
         share = n_even * n_odd / (n_even + n_odd).clamp(min=1).square()
         return difference.square() * share[:, None, :, None] / step
 
-    def features_by_tensors(self, series: MaskedSeries) -> Tensor:
+    def features_by_tensors(self, values: Tensor, observed: Tensor) -> Tensor:
         """The same as `features_by_loops`, on any device."""
-        every = range(series[0].shape[-1])
-        return rooted_shares(*self._sums_by_tensors(*self._mixed(*series), every))
+        mixed, every = self._mixed(values, observed), range(values.shape[-1])
+        return rooted_shares(*self._sums_by_tensors(*mixed, every))
 
     def _sums_by_tensors(
         self, signal: Tensor, seen: Tensor, places: range
@@ -318,12 +312,12 @@ class DilatedShapelets(nn.Module):
             count += known.sum(dim=2)
         return sums, count
 
-    def features_by_kernel(self, series: MaskedSeries) -> Tensor:
+    def features_by_kernel(self, values: Tensor, observed: Tensor) -> Tensor:
         """The same on a GPU that triton supports, in single precision."""
         # Imported here: without a GPU there may be no triton.
         from .bank_kernel import pool_matches
 
-        signal, seen = self._mixed(*series)
+        signal, seen = self._mixed(values, observed)
         sums = pool_matches(signal, seen, self.patterns, self.thresholds, self.dilation)
         return rooted_shares(sums, seen.sum(dim=2))
 

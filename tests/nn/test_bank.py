@@ -94,7 +94,7 @@ def slow_features(scale, signal, known, places=slice(None)):
 def test_features_are_their_definition(share, dilation, way):
     values, observed = gappy(3, 1, 40, share)
     scale = calibrated(values, observed, dilation)
-    actual = WAYS[way](scale, (values, observed)).flatten(1)
+    actual = WAYS[way](scale, values, observed).flatten(1)
     for series in range(3):
         expected = slow_features(
             scale, values[series, 0].numpy(), observed[series, 0].numpy()
@@ -125,7 +125,7 @@ def test_split_half_noise_is_its_definition(share, most, step, monkeypatch):
     values, observed = gappy(6, 1, 40, share)
     scale = calibrated(values, observed, 2)
     monkeypatch.setattr(bank_module, "SPLIT_TIMEPOINTS", most)
-    actual = scale.split_half_noise((values, observed)).flatten(1)
+    actual = scale.split_half_noise(values, observed).flatten(1)
     for series in range(6):
         known = observed[series, 0].numpy()
         signal, halves = (
@@ -147,7 +147,7 @@ def test_a_half_that_is_not_observed_tells_of_no_noise(known):
     scale = calibrated(values, observed)
     observed[:] = False
     observed[..., known] = True
-    assert (scale.split_half_noise((values * observed, observed)) == 0).all()
+    assert (scale.split_half_noise(values * observed, observed) == 0).all()
 
 
 def share_of_chance(noise):
@@ -184,8 +184,8 @@ def test_unobserved_values_change_no_feature(channels, way):
     values, observed = gappy(2, channels, 40, 0.7)
     changed = torch.where(observed, values, 100.0)
     for scale in make_bank(channels).scales:
-        expected = WAYS[way](scale, (values, observed))
-        assert torch.equal(WAYS[way](scale, (changed, observed)), expected)
+        expected = WAYS[way](scale, values, observed)
+        assert torch.equal(WAYS[way](scale, changed, observed), expected)
 
 
 def test_half_of_the_scales_look_at_differences():
@@ -196,7 +196,7 @@ def test_half_of_the_scales_look_at_differences():
     assert [scale.differenced for scale in bank.scales] == [False] * 3 + [True] * 3
     for scale, part in zip(bank.scales, parts, strict=True):
         seen = first_differences(*series) if scale.differenced else series
-        expected = scale.features_by_loops(seen).flatten(1)
+        expected = scale.features_by_loops(*seen).flatten(1)
         torch.testing.assert_close(part, expected)
 
 
@@ -222,7 +222,7 @@ def test_tensors_in_many_runs_and_chunks(monkeypatch):
     monkeypatch.setattr(bank_module, "CPU_RESPONSES", 1)
     values, observed = gappy(3, 11, 70, 0.7)
     for scale in make_bank(11, 70, 128).scales:
-        ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
+        ours, theirs = (way(scale, values, observed) for way in WAYS.values())
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -238,7 +238,7 @@ def test_loops_and_tensors_agree(channels, length, dtype):
     values = values * observed
     for scale in bank.scales:
         scale.thresholds[:, ::2] = -100.0  # which every response passes
-        ours, theirs = (way(scale, (values, observed)) for way in WAYS.values())
+        ours, theirs = (way(scale, values, observed) for way in WAYS.values())
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
         assert (ours[0, 0, :, ::2] == 1).all()
 
@@ -261,8 +261,8 @@ def test_a_gpus_kernel_decides_as_the_loops_do(channels, length):
     for scale in bank.scales:
         if scale.dilation not in tried:
             continue
-        expected = scale.features_by_loops(series)
-        there = scale.to(device), tuple(x.to(device) for x in series)
+        expected = scale.features_by_loops(*series)
+        there = (x.to(device) for x in (scale, *series))
         actual = DilatedShapelets.features_by_kernel(*there).cpu()
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
@@ -384,7 +384,7 @@ def test_every_mix_of_every_scale_has_quantiles_of_its_own():
     shares = []  # of the responses above the thresholds of a mix
     for scale in bank.scales:
         seen = first_differences(*series) if scale.differenced else series
-        prevalence = scale.features_by_loops(seen)[:, 0]  # (series, mixes, patterns)
+        prevalence = scale.features_by_loops(*seen)[:, 0]  # (series, mixes, patterns)
         shares.extend(prevalence.square().mean(dim=0))
     assert len(shares) == 6 * 4
     for one, other in itertools.combinations(shares, 2):
@@ -415,7 +415,7 @@ def test_long_series_are_calibrated_at_regular_steps(monkeypatch):
 def test_a_signal_unseen_in_calibration_has_thresholds_that_it_can_pass():
     values, observed = gappy(3, 1, 40, 1.0)
     scale = calibrated(values, torch.zeros_like(observed))
-    prevalence = scale.features_by_loops((values, observed))[:, 0]
+    prevalence = scale.features_by_loops(values, observed)[:, 0]
     assert ((prevalence > 0) & (prevalence < 1)).all()
 
 
