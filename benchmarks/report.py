@@ -1,6 +1,7 @@
 """Tables of the figures in a results file of the suite."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ def write_figures(results: Path, target: Path) -> None:
     target.write_text("\n\n".join(sections) + "\n")
 
 
+def _section(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *notes: str
+) -> list[str]:
+    """A table under its title; nothing where nothing was measured."""
+    return [f"## {title}", *notes, markdown_table(header, rows)] if rows else []
+
+
 def _time(run: dict[str, Any], share: float = 1.0) -> str:
     low, median, high = (1e3 * run[key] * share for key in ("q1", "median", "q3"))
     return f"{median:.3g} ({low:.3g} to {high:.3g})"
@@ -80,9 +88,7 @@ def _machine(runs: Runs) -> list[str]:
         for what, unit, label in measured
         for run in runs.get(f"bench_machine.test_{what.replace(' ', '_')}", [])
     ]
-    if not rows:
-        return []
-    return ["## The machine", markdown_table(("what", "threads", "rate"), rows)]
+    return _section("The machine", ("what", "threads", "rate"), rows)
 
 
 def _floors(runs: Runs) -> list[str]:
@@ -103,10 +109,8 @@ def _floors(runs: Runs) -> list[str]:
                     f"{floor / run['median']:.0%}",
                 )
             )
-    if not rows:
-        return []
     header = ("what", "GFLOP", "MB", "floor, ms", "measured, ms", "share")
-    return ["## Floors", markdown_table(header, rows)]
+    return _section("Floors", header, rows)
 
 
 def _growth(runs: Runs) -> list[str]:
@@ -124,14 +128,8 @@ def _growth(runs: Runs) -> list[str]:
             last = np.log(seconds[-1] / seconds[-2]) / np.log(size[-1] / size[-2])
             times = ", ".join(f"{int(n):,}: {s:.3g}" for n, s in of_axis)
             rows.append((what, axis, times, f"{slope:.2f}", f"{last:.2f}"))
-    if not rows:
-        return []
     header = ("what", "axis", "seconds at each size", "slope", "slope at the end")
-    return [
-        "## Growth",
-        "Slopes are of log time against log size.",
-        markdown_table(header, rows),
-    ]
+    return _section("Growth", header, rows, "Slopes are of log time against log size.")
 
 
 def _peers(runs: Runs) -> list[str]:
@@ -153,10 +151,8 @@ def _peers(runs: Runs) -> list[str]:
                 f"{peer['median'] / run['median']:.2f}",
             )
         )
-    if not rows:
-        return []
     header = ("size", "series", "MUG, ms a series", "MiniRocket, ms", "relative rate")
-    return ["## transform beside MiniRocket", markdown_table(header, rows)]
+    return _section("transform beside MiniRocket", header, rows)
 
 
 def _fits(runs: Runs) -> list[str]:
@@ -209,7 +205,7 @@ def _fits(runs: Runs) -> list[str]:
         "accuracy: MUG",
         "TS2Vec",
     )
-    return ["## fit beside TS2Vec's reference code", markdown_table(header, rows)]
+    return _section("fit beside TS2Vec's reference code", header, rows)
 
 
 def _encoding_ratio(mug: dict[str, Any], ts2vec: dict[str, Any]) -> float:
@@ -218,11 +214,9 @@ def _encoding_ratio(mug: dict[str, Any], ts2vec: dict[str, Any]) -> float:
 
 def _soft_rank(runs: Runs) -> list[str]:
     measured = runs.get("bench_soft_rank.test_forward_and_backward", [])
-    if not measured:
-        return []
     rows = [(run["version"], _time(run)) for run in measured]
-    title = "## Soft ranks of 512 x 320, forward and backward"
-    return [title, markdown_table(("version", "ms"), rows)]
+    title = "Soft ranks of 512 x 320, forward and backward"
+    return _section(title, ("version", "ms"), rows)
 
 
 def _processes(runs: Runs) -> list[str]:
@@ -235,8 +229,7 @@ def _processes(runs: Runs) -> list[str]:
             (jobs, _time(run), f"{searches[1]['median'] / run['median']:.2f}")
             for jobs, run in searches.items()
         ]
-        table = markdown_table(("n_jobs", "ms", "speed-up"), speeds)
-        sections += ["## Grid search", table]
+        sections += _section("Grid search", ("n_jobs", "ms", "speed-up"), speeds)
     for run in runs.get("bench_processes.test_import", []):
         text = f"`import mug_sklearn` takes {1e3 * run['seconds']:.0f} ms beyond"
         sections += ["## Import", f"{text} torch and scikit-learn."]
@@ -244,9 +237,8 @@ def _processes(runs: Runs) -> list[str]:
         (f"{run['n_timepoints']:,}", f"{run['seconds']:.1f}", f"{run['peak_gb']:.2f}")
         for run in runs.get("bench_processes.test_long_series", [])
     ]
-    if series:
-        header = ("timepoints", "transform of one, s", "peak of fit and transform, GB")
-        sections += ["## Long series", markdown_table(header, series)]
+    header = ("timepoints", "transform of one, s", "peak of fit and transform, GB")
+    sections += _section("Long series", header, series)
     maps = [
         (
             f"{run['n_series']:,} x 1,000",
@@ -257,10 +249,8 @@ def _processes(runs: Runs) -> list[str]:
         )
         for run in runs.get("bench_processes.test_memory_map", [])
     ]
-    if maps:
-        columns = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
-        sections += ["## Memory maps", markdown_table(columns, maps)]
-    return sections
+    columns = ("map", "GB", "fit, s", "peak GB", "of it before the fit")
+    return sections + _section("Memory maps", columns, maps)
 
 
 def _accelerator(runs: Runs) -> list[str]:
