@@ -218,11 +218,7 @@ class Trainer:
         generator = torch.Generator(place).manual_seed(int(rng.integers(2**63)))
         values, observed = self.read_batch(self._batch_indices(), place)
         views = [augmented_view(values, observed, generator) for _ in range(2)]
-        both = View(
-            torch.cat([view.values for view in views]).to(self.device),
-            torch.cat([view.observed for view in views]).to(self.device),
-            torch.cat([view.hidden for view in views]).to(self.device),
-        )
+        both = View(*(torch.cat(x).to(self.device) for x in zip(*views, strict=True)))
         self.network.train()
         terms = self.loss_terms(both, rng)
         self._update(terms["loss"])
@@ -256,10 +252,7 @@ class Trainer:
         plan = self.plan
         n_views = len(views.values)
         own = self._own_rows(n_views)
-        values, observed, hidden = (
-            self.processes.take(part, own)
-            for part in (views.values, views.observed, views.hidden)
-        )
+        values, observed, hidden = (self.processes.take(part, own) for part in views)
         predicted = None
         # No cache: inside another autocast, be it a caller's or the one that turns that
         # off, copies of weights would outlive a step.

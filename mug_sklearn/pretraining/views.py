@@ -5,7 +5,7 @@ where its input must be, and does not change its input.
 Ours: the paper does not say how its two views are made.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,8 +19,7 @@ MASKED_SHARE = 0.15
 MASKED_RUN = 3.0
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """One augmented view of a batch.
 
     Attributes
