@@ -853,7 +853,7 @@ class MUGTransformer(
         """
         before = self._varied
         for source in (panel, typical):
-            waiting = ~self._varied & panel.leaves(self.location_)
+            waiting = ~self._varied & panel.differs_from(self.location_)
             if not waiting.any():
                 break  # without another pass over the data
             late = waiting & source.varies

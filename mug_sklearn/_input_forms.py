@@ -387,7 +387,7 @@ def warn_of_no_scale(panel: Panel, estimator: Any) -> None:
     """Warn of channels by whose values in `fit` theirs cannot be standardised."""
     # Not of the same number in single precision.
     rounding = float(np.finfo(np.float32).eps)
-    late = ~estimator._varied & panel.leaves(estimator.location_, rounding)
+    late = ~estimator._varied & panel.differs_from(estimator.location_, rounding)
     if late.any():
         warn_user(
             f"{int(late.sum())} of {len(late)} channels of X held no two different "

@@ -187,8 +187,10 @@ class Panel:
     def _largest(self) -> np.ndarray:
         return np.maximum(np.abs(self._greatest), np.abs(self._least))
 
-    def leaves(self, constant: np.ndarray, rounding: float = ROUNDING) -> np.ndarray:
-        """Channels with a value other than a constant of theirs, from the survey.
+    def differs_from(
+        self, constant: np.ndarray, rounding: float = ROUNDING
+    ) -> np.ndarray:
+        """Channels with a value other than a constant of each, from the survey.
 
         Parameters
         ----------

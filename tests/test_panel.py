@@ -58,7 +58,7 @@ def test_a_channel_that_only_rounding_changes_keeps_its_scale():
     assert scale == 1
 
 
-def test_a_channel_leaves_a_constant_by_more_than_rounding():
+def test_a_channel_differs_from_a_constant_by_more_than_rounding():
     big = 1.7e308
     channels = {
         (0.1, 0.1, np.nan): (0.1, False),
@@ -72,9 +72,9 @@ def test_a_channel_leaves_a_constant_by_more_than_rounding():
         (0.0, 0.0, 5e-324): (0.0, True),
         (np.nan, 3.0, np.nan): (0.0, True),
     }
-    constants, leaves = map(np.array, zip(*channels.values(), strict=True))
+    constants, differs = map(np.array, zip(*channels.values(), strict=True))
     panel = Panel(np.array([list(channels)]))
-    np.testing.assert_array_equal(panel.leaves(constants), leaves)
+    np.testing.assert_array_equal(panel.differs_from(constants), differs)
     # What would have a deviation of zero varies no more than a constant.
     varies = [False] * 4 + [True, False, True, True, False, False]
     np.testing.assert_array_equal(panel.varies, varies)
