@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..nn.coarse import Segments
 from ..nn.layers import MaskedBatchNorm, Tokens, masked_mean
-from ..nn.network import MUGNetwork
+from ..nn.network import Granularities, MUGNetwork
 from .adamw import AdamW
 from .objectives import (
     RETRIEVAL_LOSSES,
@@ -250,39 +250,15 @@ class Trainer:
         rng : numpy Generator
         """
         plan = self.plan
-        n_views = len(views.values)
-        own = self._own_rows(n_views)
-        values, observed, hidden = (self.processes.take(part, own) for part in views)
-        predicted = None
-        # No cache: inside another autocast, be it a caller's or the one that turns that
-        # off, copies of weights would outlive a step.
-        with torch.autocast(
-            self.device.type,
-            torch.bfloat16,
-            enabled=plan.half_precision,
-            cache_enabled=False,
-        ):
-            tokens = self._forward(values, observed, hidden)
-            if tokens.fine is not None:
-                predicted = self.network.fine.reconstruct(
-                    tokens.fine.tokens, values.shape[-1]
-                )
-
-        def complete(part: Tensor) -> Tensor:
-            if plan.half_precision and part.is_floating_point():
-                part = part.float()
-            return self.processes.gather(part, own, n_views)
-
-        # No loss uses the fine tokens themselves.
-        tokens = replace(tokens, fine=None).map(complete)
-        terms: dict[str, Tensor] = {}
+        tokens, predicted = self._encode(views)
         coarse = tokens.coarse
+        terms: dict[str, Tensor] = {}
         if tokens.fused is not None and tokens.multi is not None and coarse is not None:
             terms["retrieval"] = self._retrieval(tokens.fused, tokens.multi)
             terms["token_retrieval"] = _token_retrieval(coarse)
         if predicted is not None:
             terms["reconstruction"] = reconstruction_loss(
-                complete(predicted), views.values, views.hidden
+                predicted, views.values, views.hidden
             )
         if coarse is not None:
             terms["cluster_triplet"] = _cluster_triplet(coarse, rng)
@@ -295,11 +271,40 @@ class Trainer:
         weighted = [weights[name] * term for name, term in terms.items()]
         return {"loss": torch.stack(weighted).sum()} | terms
 
-    def _own_rows(self, n_views: int) -> Tensor:
-        """Rows of both views of the series that this process encodes."""
+    def _encode(self, views: View) -> tuple[Granularities, Tensor | None]:
+        """What the losses need of the network's output, complete on all processes.
+
+        That is the tokens, except for the fine ones themselves, and the values that
+        were predicted from those.
+        """
+        n_views = len(views.values)
         n_series = n_views // 2
         share = torch.from_numpy(self.processes.share(n_series)).to(self.device)
-        return torch.cat((share, n_series + share))
+        own = torch.cat((share, n_series + share))  # in both views
+        values, observed, hidden = (self.processes.take(part, own) for part in views)
+        half_precision = self.plan.half_precision
+        predicted = None
+        # No cache: inside another autocast, be it a caller's or the one that turns that
+        # off, copies of weights would outlive a step.
+        with torch.autocast(
+            self.device.type,
+            torch.bfloat16,
+            enabled=half_precision,
+            cache_enabled=False,
+        ):
+            tokens = self._forward(values, observed, hidden)
+            if tokens.fine is not None:
+                predicted = self.network.fine.reconstruct(
+                    tokens.fine.tokens, values.shape[-1]
+                )
+
+        def complete(part: Tensor) -> Tensor:
+            if half_precision and part.is_floating_point():
+                part = part.float()
+            return self.processes.gather(part, own, n_views)
+
+        tokens = replace(tokens, fine=None).map(complete)
+        return tokens, None if predicted is None else complete(predicted)
 
     def _retrieval(self, fused: Tokens, multi: Tokens) -> Tensor:
         """Steps 5 and 6: each query retrieves its own series in the other view."""
