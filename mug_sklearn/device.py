@@ -43,8 +43,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} is no torch device; accepted here: {accepted}."
         ) from None
     counts = {"cpu": 1} | {
-        name: 1 if name == "mps" else getattr(torch, name).device_count()
-        for name in available
+        name: getattr(torch, name).device_count() for name in available
     }
     # torch may turn an index that is too large into a negative one.
     if not 0 <= (resolved.index or 0) < counts.get(resolved.type, 0):

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         The arguments without the program's name.
     """
     options = _parser().parse_args(arguments)
-    rank = int(os.environ.get("RANK", "0")) if _is_launched() else 0
+    rank = int(os.environ["RANK"]) if _is_launched() else 0
     is_first = rank == 0
     try:
         mug = _make_estimator(options.parameters, show=options.verbose and is_first)
