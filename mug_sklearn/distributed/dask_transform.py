@@ -95,18 +95,7 @@ def transform(estimator: Any, X: "Array") -> "Array":
             f"X has shape {X.shape}; expected (n_series, n_timepoints) or (n_series, "
             "n_channels, n_timepoints), of which only n_series may be unknown"
         )
-    # Neither constant nor zero, so that logarithms and ratios in a pipeline are finite.
-    made_up = np.linspace(1, 2, math.prod(X.shape[1:])).reshape(1, *X.shape[1:])
-    with warnings.catch_warnings():
-        # Of channels that are constant in the user's series, but not here.
-        warnings.filterwarnings("ignore", ".* held no two different values in fit")
-        embedding = _embed(made_up.astype(X.dtype), estimator)
-    if embedding.ndim != 2 or len(embedding) != 1:
-        raise ValueError(
-            f"{type(estimator).__name__} turned one series into an array of shape "
-            f"{embedding.shape}; expected (1, n_features_out)"
-        )
-    width = embedding.shape[1]
+    width = _embedding_width(estimator, X)
     # As a task of its own, the estimator has a key that the blocks refer to; as an
     # argument of map_blocks it would be copied into each of them. Data scattered in
     # advance would be lost with the worker that holds them, but a task is run again.
@@ -125,6 +114,22 @@ def transform(estimator: Any, X: "Array") -> "Array":
         dtype=np.float32,
         meta=np.empty((0, 0), dtype=np.float32),
     )
+
+
+def _embedding_width(estimator: Any, X: "Array") -> int:
+    """Number of features of one made-up series with the form of those of `X`."""
+    # Neither constant nor zero, so that logarithms and ratios in a pipeline are finite.
+    made_up = np.linspace(1, 2, math.prod(X.shape[1:])).reshape(1, *X.shape[1:])
+    with warnings.catch_warnings():
+        # Of channels that are constant in the user's series, but not here.
+        warnings.filterwarnings("ignore", ".* held no two different values in fit")
+        embedding = _embed(made_up.astype(X.dtype), estimator)
+    if embedding.ndim != 2 or len(embedding) != 1:
+        raise ValueError(
+            f"{type(estimator).__name__} turned one series into an array of shape "
+            f"{embedding.shape}; expected (1, n_features_out)"
+        )
+    return embedding.shape[1]
 
 
 def _embed_block(block: NDArray, estimator: Any, width: int) -> NDArray[np.float32]:
