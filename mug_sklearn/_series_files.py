@@ -5,7 +5,6 @@ import importlib.util
 import math
 from collections.abc import Iterable, Iterator
 from errno import EINVAL
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,13 @@ SERIES_FORMATS = [
     "  .ts       the format of the UCR and UEA archives; labels are not looked at",
 ]
 _SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
+# How CSV files are opened, and how pandas reads them.
+_TEXT: dict[str, Any] = {"newline": "", "encoding": "utf-8-sig"}
+_CSV: dict[str, Any] = {
+    "header": None,
+    "skipinitialspace": True,
+    "float_precision": "round_trip",  # the default is not exact
+}
 
 
 def check_series_path(path: Path) -> None:
@@ -159,27 +165,50 @@ def _read_npz(path: Path, array: str | None) -> NDArray:
 
 
 def _read_csv(path: Path) -> NDArray:
-    opened = partial(path.open, newline="", encoding="utf-8-sig")
-    with opened() as file:
-        lines = _refusing_nul(file)
-        reader = csv.reader(lines, skipinitialspace=True)
+    n_lines_of_names, width = _survey_csv(path)
+    try:
+        with path.open(**_TEXT) as file:
+            # Taken for a header, fewer names than values would be an error of pandas'.
+            for _ in range(n_lines_of_names):
+                file.readline()
+            frame = pd.read_csv(file, names=range(width), dtype=np.float64, **_CSV)
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
+    except ValueError as error:
+        with path.open(**_TEXT) as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            line = line_of_text(error, ((reader.line_num, row) for row in reader))
+        raise ValueError(
+            f"{line}{error}; accepted are numbers, empty cells and one line of names "
+            "on top"
+        ) from error
+    if n_lines_of_names and frame.empty:
+        raise ValueError(
+            "it holds only a line without numbers, which is taken for names; cells are "
+            "separated by commas"
+        )
+    return _checked(frame.to_numpy())
+
+
+def _survey_csv(path: Path) -> tuple[int, int]:
+    """Lines that the names on top take, and cells in the widest row.
+
+    Refused are names that may be values, and numbers of rows and columns.
+    """
+    with path.open(**_TEXT) as file:
+        reader = csv.reader(_refusing_nul(file), skipinitialspace=True)
         rows = (row for row in reader if row)
         first_line = next(rows, None)
         after_first_line = reader.line_num
         if first_line is None:
             raise ValueError("it is empty")
-        settings: dict[str, Any] = {
-            "header": None,
-            "skipinitialspace": True,
-            "float_precision": "round_trip",  # the default is not exact
-        }
         top = pd.read_csv(
             path,
             names=range(len(first_line)),
             nrows=1,
             dtype=str,
-            encoding="utf-8-sig",
-            **settings,
+            encoding=_TEXT["encoding"],
+            **_CSV,
         )
         cells = [cell for cell in top.to_numpy().ravel() if isinstance(cell, str)]
         # A single number makes it a series: a stray word must not turn it into names.
@@ -195,28 +224,7 @@ def _read_csv(path: Path) -> NDArray:
             "its first column has no name, as pandas writes an index; write it by "
             "to_csv(..., index=False)"
         )
-    try:
-        with opened() as file:
-            # Taken for a header, fewer names than values would be an error of pandas'.
-            for _ in range(after_first_line if has_names else 0):
-                file.readline()
-            frame = pd.read_csv(file, names=range(width), dtype=np.float64, **settings)
-    except pd.errors.EmptyDataError:
-        frame = pd.DataFrame()
-    except ValueError as error:
-        with opened() as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            line = line_of_text(error, ((reader.line_num, row) for row in reader))
-        raise ValueError(
-            f"{line}{error}; accepted are numbers, empty cells and one line of names "
-            "on top"
-        ) from error
-    if has_names and frame.empty:
-        raise ValueError(
-            "it holds only a line without numbers, which is taken for names; cells are "
-            "separated by commas"
-        )
-    return _checked(frame.to_numpy())
+    return after_first_line if has_names else 0, width
 
 
 def _refusing_nul(lines: Iterable[str]) -> Iterator[str]:
