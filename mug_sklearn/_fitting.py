@@ -177,13 +177,10 @@ class Course:
         stream: RandomStream,
     ) -> dict[str, Tensor]:
         """Features of at most `n_series` typical series, in the panel's order."""
-        panel = self.typical
-        rng = stream.generator(self.plan.seed)
-        size = min(n_series, len(panel.with_values))
-        chosen = np.sort(rng.choice(panel.with_values, size, replace=False))
+        chosen = self._draw_rows(n_series, stream.generator(self.plan.seed))
         gathered: dict[str, list[Tensor]] = {}
         order = []
-        for rows, features in inference.map_batches(compute, panel, chosen):
+        for rows, features in inference.map_batches(compute, self.typical, chosen):
             order.append(rows)
             for name, part in features.items():
                 gathered.setdefault(name, []).append(part)
@@ -221,11 +218,15 @@ class Course:
         """At most `n_series` typical series, drawn at random, as tensors."""
         panel = self.typical
         affordable = SAMPLE_VALUES // (panel.n_channels * panel.n_timepoints)
-        size = min(n_series, len(panel.with_values), max(1, affordable))
-        rows = np.sort(rng.choice(panel.with_values, size, replace=False))
+        rows = self._draw_rows(min(n_series, max(1, affordable)), rng)
         place = double_precision_device(self.device)
         values, observed = panel.batch(rows, self.location, self.scale, place)
         return values.to(self.device), observed.to(self.device)
+
+    def _draw_rows(self, n_series: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows of at most `n_series` typical series, in the panel's order."""
+        rows = self.typical.with_values
+        return np.sort(rng.choice(rows, min(n_series, len(rows)), replace=False))
 
 
 class _OutOfMemory(Exception):
