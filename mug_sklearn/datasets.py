@@ -73,13 +73,12 @@ def bundled_names() -> list[str]:
     >>> "BasicMotions" in bundled_names()
     True
     """
-    return sorted(
-        folder.name
-        for folder in _bundle().iterdir()
-        if _ts_file(folder, "TRAIN").is_file()
-        and _ts_file(folder, "TEST").is_file()
-        and _has_class_labels(_ts_file(folder, "TRAIN"))
-    )
+    found = []
+    for folder in _bundle().iterdir():
+        train, test = _ts_pair(folder, folder.name)
+        if train.is_file() and test.is_file() and _has_class_labels(train):
+            found.append(folder.name)
+    return sorted(found)
 
 
 def find_datasets(folder: str | PathLike[str] | None) -> dict[str, Path]:
@@ -259,8 +258,8 @@ def _bundle() -> Path:
     return Path(spec.origin).parent / "datasets" / "data"
 
 
-def _ts_file(folder: Path, part: str, name: str | None = None) -> Path:
-    return folder / f"{name or folder.name}_{part}.ts"
+def _ts_pair(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}_TRAIN.ts", folder / f"{name}_TEST.ts"
 
 
 def _has_class_labels(path: Path) -> bool:
@@ -285,16 +284,16 @@ def _lines_of_values(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _load_ts_pair(folder: Path, name: str) -> Dataset:
-    files = [_ts_file(folder, part, name) for part in ("TRAIN", "TEST")]
+    files = _ts_pair(folder, name)
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise ValueError(f"{folder} lacks {' and '.join(missing)}")
-    (X_train, y_train), (X_test, y_test) = map(_read_ts, files)
+    (X_train, y_train), (X_test, y_test) = map(_read_labelled_ts, files)
     _require_same_channels(X_train, X_test, folder)
     return Dataset(name, X_train, y_train, X_test, y_test)
 
 
-def _read_ts(path: Path) -> tuple[Series, NDArray[Any]]:
+def _read_labelled_ts(path: Path) -> tuple[Series, NDArray[Any]]:
     series, y = read_ts(path)
     if y is None:
         raise ValueError(f"{path} has no class labels: its header lacks @classLabel")
