@@ -245,10 +245,10 @@ def _train_epochs(
 ) -> None:
     size = trainer.plan.steps_per_epoch
     while not trainer.is_done():
-        epoch, done = divmod(trainer.step, size)
+        epoch = trainer.step // size  # a checkpoint lies between two epochs
         begin_epoch(epoch)
         try:
-            for terms in trainer.run(size - done):
+            for terms in trainer.run(size):
                 progress.update()
                 progress.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
         except (MemoryError, RuntimeError) as error:
