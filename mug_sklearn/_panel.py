@@ -147,16 +147,16 @@ class Panel:
         Both are float64 arrays of shape (n_channels,), with 0 and 1 for a channel
         without values; the deviation of a constant channel is 1.
         """
-        mean, deviation = self._moments
+        mean, deviation = self._mean_and_deviation
         return mean, np.where(self.varies, deviation, 1.0)
 
     @property
     def varies(self) -> np.ndarray:
         """Channels that hold different values: bool array of shape (n_channels,)."""
-        return self._moments[1] > 0
+        return self._mean_and_deviation[1] > 0
 
     @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+    def _mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
         # In one pass over the data; a deviation of 0 stands for one of rounding, too.
         # Relative to the middle and half of the range, which no order of summation
         # changes; no square can overflow, and a large offset costs no digits.
