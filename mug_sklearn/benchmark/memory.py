@@ -1,6 +1,7 @@
 """The peak of this process' resident memory, since it was last reset."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -10,10 +11,8 @@ _RESET_PEAK = "5"
 
 def reset_peak_memory() -> None:
     """Reset the peak, where the system can (Linux)."""
-    try:
+    with suppress(OSError):
         _CLEAR.write_text(_RESET_PEAK)
-    except OSError:
-        return
 
 
 def peak_memory_mb() -> float:
