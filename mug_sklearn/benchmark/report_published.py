@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from .report_tables import DEFAULT_PUBLISHED, differences, join_published, win_draw_loss
+from .report_tables import DEFAULT_PUBLISHED, join_published
 from .report_text import (
     accuracy_rows,
     comparison_table,
     coverage,
+    margin,
     markdown_table,
     number,
     rank_table,
-    signed,
 )
 
 # Papers print three decimals; finer differences would be wins by rounding.
@@ -93,16 +93,13 @@ def _other_methods(
     rows = []
     for column in joined.columns[1:]:
         pair = joined[[reference, column]].dropna()
-        counts = win_draw_loss(joined, reference, column)
-        mean = differences(joined, reference, column).mean()
         rows.append(
             [
                 column,
                 len(pair),
                 number(pair[column].mean()),
                 number(pair[reference].mean()),
-                f"{counts.wins} / {counts.draws} / {counts.losses}",
-                signed(mean),
+                *margin(joined, reference, column),
             ]
         )
     header = ["published method", "data sets", "its mean", f"mean of {reference}"]

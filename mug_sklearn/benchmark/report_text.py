@@ -41,20 +41,24 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else number(value)
 
 
+def margin(table: pd.DataFrame, reference: str, other: str) -> list[str]:
+    """Wins, draws and losses of the reference, and its mean difference."""
+    counts = win_draw_loss(table, reference, other)
+    mean = differences(table, reference, other).mean()
+    return [" / ".join(map(str, counts)), signed(mean)]
+
+
 def comparison_table(table: pd.DataFrame, reference: str) -> str:
     """The reference against each other method: counts, mean difference and test."""
     others = [method for method in table.columns if method != reference]
     tests = wilcoxon_holm(table[[reference, *others]], reference)
     rows = []
     for other in others:
-        counts = win_draw_loss(table, reference, other)
-        mean = differences(table, reference, other).mean()
         rows.append(
             [
                 other,
                 int(tests.loc[other, "n_datasets"]),
-                f"{counts.wins} / {counts.draws} / {counts.losses}",
-                signed(mean),
+                *margin(table, reference, other),
                 p_value(tests.loc[other, "p"]),
                 p_value(tests.loc[other, "p_holm"]),
             ]
