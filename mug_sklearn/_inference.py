@@ -101,14 +101,15 @@ class Inference:
         """
         rows = np.arange(panel.n_series) if rows is None else rows
 
-        def result(chosen: np.ndarray) -> Result:
+        # Of its own, so that what a failed batch held is freed before its halves begin.
+        def compute_rows(chosen: np.ndarray) -> Result:
             values, observed = batches.read(chosen)
             with usual_modes(self.device, training=False):
                 return compute(values, observed)
 
         def results(chosen: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
-                return [(chosen, result(chosen))]
+                return [(chosen, compute_rows(chosen))]
             except (MemoryError, RuntimeError) as error:
                 if len(chosen) == 1 or not is_out_of_memory(error):
                     raise

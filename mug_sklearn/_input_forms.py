@@ -58,6 +58,11 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
             estimator.__dict__.pop("feature_names_in_", None)
         n_channels = series[0].shape[0]
     elif _is_stored(X):
+        if not all(isinstance(size, Integral) for size in X.shape):
+            raise ValueError(
+                f"X has shape {X.shape}; all sizes must be known. Those of a dask "
+                "array are found by X.compute_chunk_sizes()."
+            )
         # The first row shows whether the rest will do.
         series = StoredSeries(X)
         first = series.rows(0, 1).reshape(min(1, X.shape[0]), *X.shape[1:])

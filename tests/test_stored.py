@@ -151,6 +151,19 @@ def test_an_empty_store_is_refused_by_its_shape(shape, message):
         small_mug().fit(Store(np.empty(shape)))
 
 
+def test_an_array_of_unknown_sizes_is_refused_until_they_are_known(array):
+    dask = pytest.importorskip("dask.array")
+    lazy = dask.from_array(array, chunks=(7, *array.shape[1:]))
+    chosen = lazy[dask.from_array(np.arange(len(array)) % 2 == 0, chunks=7)]
+    mug = small_mug().fit(array)
+    for method in (mug.fit, mug.transform, mug.partial_fit):
+        with pytest.raises(ValueError, match=r"^X has shape \(nan, .*compute_chunk"):
+            method(chosen)
+    assert_array_equal(
+        mug.transform(chosen.compute_chunk_sizes()), mug.transform(array[::2])
+    )
+
+
 def test_a_memory_map_of_one_dimension_is_refused_as_its_array(tmp_path):
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         small_mug().fit(as_memory_map(np.ones(5), tmp_path))
