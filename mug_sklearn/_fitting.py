@@ -155,19 +155,20 @@ class Course:
                 "Training diverged: features of training series are not finite. "
                 f"Choose a learning_rate below {self.plan.learning_rate}."
             )
+        noise = None
+        if readout == "robust":
+            halves = network.split_half_noise
+            of_series = self._features(
+                inference, halves, CALIBRATION_SERIES, RandomStream.NOISE
+            )
+            noise = {name: x.double().mean(dim=0) for name, x in of_series.items()}
+        fitted = fit_readout(blocks, embedding_dim, noise)
         # A stream may begin with a single series; others will follow.
-        alike = all(bool((block == block[:1]).all()) for block in blocks.values())
-        if alike and self.typical is self.panel:
+        if fitted.is_constant and self.typical is self.panel:
             warn_user(
                 "The embedding is constant: a fit needs several series that differ."
             )
-        if readout != "robust":
-            return fit_readout(blocks, embedding_dim)
-        of_series = self._features(
-            inference, network.split_half_noise, CALIBRATION_SERIES, RandomStream.NOISE
-        )
-        noise = {name: part.double().mean(dim=0) for name, part in of_series.items()}
-        return fit_readout(blocks, embedding_dim, noise)
+        return fitted
 
     def _features(
         self,

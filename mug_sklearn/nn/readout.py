@@ -45,6 +45,7 @@ class BlockScaling:
         Mean squared length of the standardised training series; 1 if the block is the
         same for all of them.
     weight : float
+        0 if the block is the same for all of them.
     """
 
     location: Tensor
@@ -90,6 +91,11 @@ class Readout:
     scalings: dict[str, BlockScaling]
     location: Tensor
     axes: Tensor | None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the training series differ in nothing but rounding."""
+        return all(scaling.weight == 0 for scaling in self.scalings.values())
 
     @property
     def width(self) -> int:
@@ -166,7 +172,7 @@ def _fit_scaling(name: str, block: Tensor, noise: Tensor | None) -> BlockScaling
     # Deviations of few series are noisy: pull them towards the block's typical one.
     typical = deviation.square().mean().sqrt()
     if typical <= ROUNDING * values.square().mean().sqrt():
-        return BlockScaling(location, torch.ones_like(location), 1.0, weight)
+        return BlockScaling(location, torch.ones_like(location), 1.0, 0.0)
     scale = deviation + SCALE_SHRINKAGE * typical
     if noise is not None:
         variance = deviation.square().clamp(min=torch.finfo(torch.float64).tiny)

@@ -113,6 +113,16 @@ def test_a_block_that_only_rounding_changes_counts_as_constant(embedding_dim, le
 
 
 @pytest.mark.parametrize("embedding_dim", [None, 8])
+def test_rounding_alone_is_no_direction(embedding_dim):
+    noise = torch.finfo(torch.float32).eps * torch.randn(40, 6, dtype=torch.float64)
+    blocks = {"multi": (3 * (1 + noise)).float()}
+    readout = fit_readout(blocks, embedding_dim)
+    assert readout.is_constant
+    assert (readout(make_blocks()) == 0).all()
+    assert not fit_readout(make_blocks(), embedding_dim).is_constant
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 8])
 def test_features_of_the_bank_count_as_much_as_they_are_reliable(embedding_dim):
     blocks = make_blocks()
     reliability = torch.linspace(0, 1, 30, dtype=torch.float64)
