@@ -16,6 +16,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -627,24 +628,62 @@ class MUGTransformer(
             If the estimator is not fitted.
         """
         fitted, panel = self._read_to_transform(X)
-        inference, readout = fitted._inference(), fitted.readout_
-        embedding = np.empty((panel.n_series, fitted._n_features_out), dtype=np.float32)
+        return fitted._embed(panel, range(panel.n_series))
+
+    def _embed(self, panel: Panel, rows: range) -> NDArray[np.float32]:
+        """The embedding of neighbouring series of a panel."""
+        inference, readout = self._inference(), self.readout_
+        embedding = np.empty((len(rows), self._n_features_out), dtype=np.float32)
 
         def embed(values: Tensor, observed: Tensor) -> np.ndarray:
             names = readout.scalings
             blocks = inference.network.pooled_blocks(values, observed, names)
             return readout(blocks).cpu().numpy()
 
-        for rows, embedded in inference.map_batches(embed, panel):
+        for batch, embedded in inference.map_batches(embed, panel, np.array(rows)):
             finite = np.isfinite(embedded).all(axis=1)
             if not finite.all():
                 raise ValueError(
-                    f"The embedding of series {rows[~finite][0]} of X would not be "
+                    f"The embedding of series {batch[~finite][0]} of X would not be "
                     "finite: training has left too large weights. Fit with a "
                     f"learning_rate below {self.learning_rate}."
                 )
-            embedding[rows] = embedded
+            embedding[batch - rows.start] = embedded
         return embedding
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Name the embedding's features: by the class, in lower case, and a number.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Not used. If `fit` saw a 2-D `X`, there must be one for each of its columns.
+
+        Returns
+        -------
+        ndarray of shape (n_features_out,)
+            Strings, as objects.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer names than columns, or others.
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mug_sklearn import MUGTransformer
+        >>> X = np.sin(np.arange(20) * np.linspace(0.1, 1, 8)[:, None])
+        >>> mug = MUGTransformer(max_epochs=1, random_state=0).fit(X)
+        >>> mug.get_feature_names_out()[:2].tolist()
+        ['mugtransformer0', 'mugtransformer1']
+        """
+        check_is_fitted(self)
+        # A ColumnTransformer names the one column that holds the series.
+        names = input_features if self._fitted_on_table else None
+        return super().get_feature_names_out(names)
 
     def transform_granularities(self, X: PanelLike) -> dict[str, TokenRepresentation]:
         """Token-level representations, for users who need more than one vector.
@@ -784,7 +823,8 @@ class MUGTransformer(
         if missing:
             raise ValueError(
                 f"{fspath(path)!r} lacks {', '.join(missing)}; it was saved by another "
-                f"version of mug_sklearn than {__version__}."
+                f"version of mug_sklearn than {__version__}, or another class than "
+                f"{cls.__name__}."
             )
         with requiring_complete(path):
             estimator.__setstate__(state)
@@ -1007,6 +1047,11 @@ class MUGTransformer(
         another thread fits this one anew before all batches are computed.
         """
         fitted = self._as_it_is()
+        if "_unfinished" in vars(fitted):
+            raise NotFittedError(
+                f"This {type(self).__name__} is being fitted. To transform meanwhile, "
+                "in another thread, take a copy before: copy.deepcopy(estimator)."
+            )
         check_is_fitted(fitted)
         panel = read_panel(fitted, X, reset=False)
         warn_of_unobserved(panel)

@@ -419,7 +419,7 @@ def _names_of_integers(path: Path) -> set[str]:
 
 
 def _checked(X: NDArray) -> NDArray:
-    if X.dtype.kind not in "fiu" or X.ndim not in (2, 3) or 0 in X.shape:
+    if X.dtype.kind not in "bfiu" or X.ndim not in (2, 3) or 0 in X.shape:
         raise ValueError(
             f"it has shape {X.shape} and dtype {X.dtype}; accepted are numbers of "
             "shape (n_series, n_timepoints) or (n_series, n_channels, n_timepoints)"

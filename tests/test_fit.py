@@ -7,11 +7,13 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import pdist
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
@@ -508,6 +510,16 @@ class TestTraining:
             ratios.append(within / embedding.var(axis=0).sum())
         assert ratios[1] < 0.98 * ratios[0]
 
+    @pytest.mark.parametrize(
+        "parameters", [{"granularity": "fine"}, {"readout": "cross"}], ids=str
+    )
+    def test_series_that_differ_by_rounding_alone_are_told_of(self, panel, parameters):
+        X = np.repeat(panel[:1], 12, axis=0)
+        X *= 1 + 1e-8 * np.random.default_rng(0).normal(size=(12, 1, 1))
+        with pytest.warns(UserWarning, match="The embedding is constant"):
+            mug = small_mug(**parameters).fit(X)
+        assert (mug.transform(panel) == 0).all()
+
     @pytest.mark.parametrize("shape", [(1, 2, 30), (6, 1, 1), (6, 1, 2)])
     def test_the_robust_readout_of_next_to_nothing(self, shape):
         X = np.random.default_rng(0).normal(size=shape)
@@ -643,6 +655,19 @@ class TestTraining:
 
 
 class TestModelSelection:
+    @pytest.mark.parametrize("form", ["panel", "ragged"])
+    def test_a_column_of_series_beside_others(self, request, form):
+        series = list(request.getfixturevalue(form))
+        table = pd.DataFrame({"age": np.arange(12.0), "recording": series})
+        features = make_column_transformer(
+            (small_mug(), "recording"), ("passthrough", ["age"])
+        )
+        embedded = features.set_output(transform="pandas").fit_transform(table)
+        expected = small_mug().fit_transform(series)
+        assert_array_equal(embedded.iloc[:, :-1], expected)
+        names = [f"mugtransformer__mugtransformer{i}" for i in range(8)]
+        assert list(embedded) == [*names, "passthrough__age"]
+
     @pytest.mark.parametrize("n_jobs", [1, 2])
     @pytest.mark.parametrize("form", ["cube", "ragged"])
     def test_grid_search(self, panel, ragged, form, n_jobs):

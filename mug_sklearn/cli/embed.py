@@ -2,7 +2,6 @@
 
 import argparse
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 
 from .. import MUGTransformer
 from .._files import check_replaceable, replaced_file
-from .._input_forms import read_panel, warn_of_unobserved
+from .._input_forms import read_panel
+from .._panel import Panel
 from .._progress import ProgressBar
 from .._series_files import (
     SERIES_FORMATS,
@@ -132,6 +132,7 @@ def _embed(args: argparse.Namespace) -> None:
         X = read_series_file(args.input, args.array)
         with _naming(args.input):
             mug = _new_transformer(args).fit(X)
+            panel = read_panel(mug, X, reset=False)
     else:
         mug = _loaded_transformer(args)
         X = read_series_file(args.input, args.array)
@@ -140,7 +141,7 @@ def _embed(args: argparse.Namespace) -> None:
             # length: the longest series need not be equally long in all files.
             X = X[:, np.newaxis]
         with _naming(args.input):
-            warn_of_unobserved(read_panel(mug, X, reset=False))
+            _, panel = mug._read_to_transform(X)
     names = mug.get_feature_names_out()
     with replaced_file(args.output) as temporary:
         write_embedding(
@@ -148,25 +149,24 @@ def _embed(args: argparse.Namespace) -> None:
             args.output.suffix,
             (len(X), len(names)),
             names,
-            _embedded(mug, X, args),
+            _embedded(mug, panel, args),
         )
     what = f"embedded {len(X)} series in {len(names)} features"
     _report(args, what, started, args.output)
 
 
 def _embedded(
-    mug: MUGTransformer, X: Any, args: argparse.Namespace
+    mug: MUGTransformer, panel: Panel, args: argparse.Namespace
 ) -> Iterator[np.ndarray]:
     """Embeddings of chunks of the series, in order."""
+    rows = range(panel.n_series)
     with ProgressBar(
-        total=len(X), desc="embed", unit="series", shown=not args.quiet
+        total=len(rows), desc="embed", unit="series", shown=not args.quiet
     ) as progress:
-        for start in range(0, len(X), CHUNK_SERIES):
-            chunk = X[start : start + CHUNK_SERIES]
-            with _naming(args.input), warnings.catch_warnings():
-                # Already said of the whole file, with its row numbers.
-                warnings.filterwarnings("ignore", ".* hold no observed value")
-                embedding = mug.transform(chunk)
+        for start in rows[::CHUNK_SERIES]:
+            chunk = rows[start : start + CHUNK_SERIES]
+            with _naming(args.input):
+                embedding = mug._embed(panel, chunk)
             yield embedding
             progress.update(len(chunk))
 

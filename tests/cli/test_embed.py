@@ -20,6 +20,7 @@ from mug_sklearn import MUGTransformer
 from mug_sklearn.__main__ import main
 from mug_sklearn._series_files import read_series_file
 from mug_sklearn.cli.embedding_files import write_embedding
+from mug_sklearn.nn.network import MUGNetwork
 
 from ..conftest import small_mug
 
@@ -263,6 +264,11 @@ class TestOutputs:
         assert_array_equal(frame.to_numpy(), expected)
         assert list(frame) == [f"mugtransformer{i}" for i in range(11)]
 
+    def test_booleans_are_numbers(self, table):
+        for name, write in (("a.npy", np.save), ("a.npz", np.savez)):
+            write(name, table > 0)
+            assert_array_equal(embed(name), embedding_of((table > 0).astype(float)))
+
     @pytest.mark.parametrize("name", ["out.npz", "out.npy", "out.parquet"])
     def test_many_series_go_bit_by_bit(self, table, name, monkeypatch):
         np.save("a.npy", table)
@@ -367,6 +373,20 @@ def test_rows_are_counted_in_the_whole_file(table, monkeypatch, capfd):
     pd.DataFrame({"x": [*table[:9], table[9] + np.inf]}).to_parquet("b.parquet")
     assert main(["embed", "b.parquet", "o.npy", "--model", "model", "--quiet"]) == 2
     assert "series 9 of X contains infinity" in capfd.readouterr().err
+
+
+def test_what_transform_warns_of_is_said_once(table, monkeypatch):
+    monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
+    panel = np.stack((table, np.zeros_like(table)), axis=1)
+    np.save("train.npy", panel)
+    assert main(["fit", "train.npy", "--save", "model", *QUICK]) == 0
+    np.save("later.npy", panel + 1)
+    with pytest.warns(UserWarning, match="channels of X held no two diff") as caught:
+        assert main(["embed", "later.npy", "o.npy", "--model", "model", "--quiet"]) == 0
+    assert len(caught) == 1
+    assert_array_equal(
+        np.load("o.npy"), MUGTransformer.load("model").transform(panel + 1)
+    )
 
 
 class TestRefused:
@@ -570,14 +590,16 @@ def test_an_interruption_leaves_the_file_as_it_was(
 ):
     np.save("a.npy", table)
     (tmp_path / name).write_text("earlier")
-    transform = MUGTransformer.transform
+    pooled_blocks = MUGNetwork.pooled_blocks
+    sizes = []
 
-    def interrupted(self, X):
-        if X[0, 0] == table[5, 0]:
+    def interrupted(self, values, *args, **kwargs):
+        sizes.append(len(values))
+        if sizes[-2:] == [5, 5]:  # in the second chunk
             raise KeyboardInterrupt
-        return transform(self, X)
+        return pooled_blocks(self, values, *args, **kwargs)
 
-    monkeypatch.setattr(MUGTransformer, "transform", interrupted)
+    monkeypatch.setattr(MUGNetwork, "pooled_blocks", interrupted)
     monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
     assert main(["embed", "a.npy", name, *QUICK]) == 130
     assert capfd.readouterr().err == "mug_sklearn: interrupted\n"
