@@ -73,6 +73,11 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
             f"X is of type {type(X).__name__}; accepted are arrays and lists of "
             f"arrays, such as a list of {values}."
         )
+    elif hasattr(X, "collect") and not hasattr(X, "__len__"):  # polars' LazyFrame
+        raise TypeError(
+            f"X is of type {type(X).__name__}, which holds no values yet; accepted are "
+            "arrays and tables, such as X.collect()."
+        )
     elif _holds_series_in_cells(X):
         raise ValueError(
             f"X is a table of shape {X.shape} with a series in each cell; accepted "

@@ -43,7 +43,7 @@ class Checkpoint:
     ------
     ValueError
         If `every_n_epochs` is not an integer of at least 1; at the start of `fit`, if
-        the estimator's parameters cannot be written to a file.
+        `dirpath` is a file or the estimator's parameters cannot be written to one.
     TypeError
         At the start of `fit`, if it is set on an estimator of another class.
 
@@ -89,6 +89,8 @@ class Checkpoint:
                 "checkpoints; set it on the MUGTransformer inside."
             )
         require_form_in_file(estimator.get_params(deep=False))
+        if self.dirpath.exists() and not self.dirpath.is_dir():
+            raise ValueError(f"dirpath={str(self.dirpath)!r}; a folder is accepted.")
         self._folder(context).mkdir(parents=True, exist_ok=True)
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:

@@ -141,9 +141,10 @@ class TestEpochs:
             n_refused = 0
 
             def look(self):
-                for one in (mug, deepcopy(mug)):
-                    with pytest.raises(NotFittedError):
-                        one.transform(panel)
+                with pytest.raises(NotFittedError, match=r"is being fitted.*deepcopy"):
+                    mug.transform(panel)
+                with pytest.raises(NotFittedError, match="not fitted yet"):
+                    deepcopy(mug).transform(panel)
                 self.n_refused += 1
 
             def on_fit_task_begin(self, estimator, context):
@@ -517,6 +518,12 @@ class TestCheckpoint:
     def test_every_n_epochs_is_checked(self, tmp_path, every):
         with pytest.raises(ValueError, match=r"every_n_epochs=.*integers >= 1"):
             Checkpoint(tmp_path, every)
+
+    def test_a_file_is_no_folder(self, panel, tmp_path):
+        (tmp_path / "a").touch()
+        mug = small_mug().set_callbacks(Checkpoint(tmp_path / "a"))
+        with pytest.raises(ValueError, match=r"dirpath='.*a'; a folder is accepted"):
+            mug.fit(panel)
 
     def test_refused_before_training(self, panel, tmp_path):
         state = np.random.RandomState(0)

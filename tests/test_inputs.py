@@ -615,6 +615,11 @@ REFUSED = {
         ValueError,
         "X holds dates or durations",
     ),
+    "lazy frame of polars": (
+        pl.LazyFrame({"a": [1.0, 2.0]}),
+        TypeError,
+        r"of type LazyFrame, which holds no values yet; .* such as X\.collect\(\)",
+    ),
     "sparse tensor": (
         torch.eye(3).to_sparse(),
         ValueError,

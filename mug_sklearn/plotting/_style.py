@@ -48,6 +48,8 @@ def new_or_given_axes(
     ------
     ValueError
         If `ax` holds a different number of axes.
+    TypeError
+        If it holds something else.
     """
     if ax is None:
         ratios = list(height_ratios or [1] * n_axes)
@@ -65,7 +67,15 @@ def new_or_given_axes(
     given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(given) != n_axes:
         raise ValueError(f"ax holds {len(given)} Axes; this picture needs {n_axes}.")
+    for one in given:
+        require_axes(one)
     return given
+
+
+def require_axes(ax: Any) -> None:
+    """Refuse anything but matplotlib's Axes or None."""
+    if not isinstance(ax, Axes | None):
+        raise TypeError(f"ax is a {type(ax).__name__}; accepted are matplotlib's Axes.")
 
 
 def require_fitted(estimator: Any, attribute: str | None = None) -> None:
@@ -87,7 +97,8 @@ def require_fitted(estimator: Any, attribute: str | None = None) -> None:
     if not isinstance(estimator, MUGTransformer):
         raise TypeError(
             f"a {type(estimator).__name__} was given, and a fitted MUGTransformer is "
-            "accepted; the first step of a pipeline is pipeline[0]."
+            "accepted; the first step of a pipeline is pipeline[0], and what is inside "
+            "of a FrozenEstimator its `estimator`."
         )
     check_is_fitted(estimator, attribute)
 

@@ -135,6 +135,8 @@ class CrossAttentionDisplay:
         ------
         ValueError
             If `ax` holds a different number of axes.
+        TypeError
+            If it holds something else.
         """
         axes = new_or_given_axes(ax, 2, height_ratios=(1, 2))
         above, below = axes
@@ -219,7 +221,8 @@ def plot_cross_attention(
     NotFittedError
         If `estimator` is not fitted.
     TypeError
-        If `estimator` is something else, such as a pipeline.
+        If `estimator` is something else, such as a pipeline, or `ax` holds anything
+        but axes.
     ValueError
         If `estimator` has no such attention, if `series` is not a row number of `X`, or
         if `ax` holds a different number of axes.

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from ._style import MARKS, beside, read_labels, widen_by_legend
+from ._style import MARKS, beside, read_labels, require_axes, widen_by_legend
 
 _METHODS = ("pca", "tsne", "umap")
 _CLASSES_PER_LEGEND_COLUMN = 12
@@ -101,10 +101,11 @@ class EmbeddingDisplay:
         NotFittedError
             If `estimator` is not fitted.
         TypeError
-            If `estimator` cannot transform.
+            If `estimator` cannot transform, or `ax` is something else.
         ImportError, ValueError
             As in `plot_embedding`, and if `estimator.transform` does not accept `X`.
         """
+        require_axes(ax)
         check_is_fitted(estimator)
         if not hasattr(estimator, "transform"):
             raise TypeError(
@@ -138,9 +139,10 @@ class EmbeddingDisplay:
 
         Raises
         ------
-        ImportError, ValueError
+        ImportError, TypeError, ValueError
             As in `plot_embedding`.
         """
+        require_axes(ax)
         vectors = check_array(embedding, dtype=np.float64, input_name="embedding")
         if method not in _METHODS:
             raise ValueError(f"method={method!r}; accepted are {', '.join(_METHODS)}.")
@@ -182,7 +184,10 @@ class EmbeddingDisplay:
         ------
         ValueError
             If there are more classes than marks that differ.
+        TypeError
+            If `ax` is something else.
         """
+        require_axes(ax)
         classes = None if self.y is None else _classes(self.y)
         own_figure = ax is None
         if ax is None:
@@ -242,6 +247,8 @@ def plot_embedding(
         If `method` is unknown, if `embedding` is not a finite table or has fewer than
         four series with "tsne" or "umap", or if `y` has a different length, lacks
         labels, holds infinite values or more than 48 classes that are not numbers.
+    TypeError
+        If `ax` is something else.
     ImportError
         If umap-learn is needed but not installed.
 

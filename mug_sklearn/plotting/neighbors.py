@@ -153,6 +153,8 @@ class NeighborsDisplay:
         ------
         ValueError
             If `ax` holds a different number of axes.
+        TypeError
+            If it holds something else.
         """
         axes = new_or_given_axes(ax, 1 + len(self.neighbors), sharey=True)
         lines = draw_series(axes[0], self.query)
@@ -217,7 +219,8 @@ def plot_neighbors(
     NotFittedError
         If `estimator` is not fitted.
     TypeError
-        If `estimator` is something else, such as a pipeline.
+        If `estimator` is something else, such as a pipeline, or `ax` holds anything
+        but axes.
     ValueError
         If `query` is not one series with the channels of `X` and an observed value, if
         `n_neighbors` is less than 1 or more than the number of series in `X`, if `y`

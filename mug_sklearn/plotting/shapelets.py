@@ -148,6 +148,8 @@ class ShapeletsDisplay:
         ------
         ValueError
             If `ax` holds a different number of axes.
+        TypeError
+            If it holds something else.
         """
         axes = new_or_given_axes(ax, len(self.shapelets))
         thin = []
@@ -210,7 +212,8 @@ def plot_shapelets(
     NotFittedError
         If `estimator` is not fitted.
     TypeError
-        If `estimator` is something else, such as a pipeline.
+        If `estimator` is something else, such as a pipeline, or `ax` holds anything
+        but axes.
     ValueError
         If `estimator` has no shapelets or fewer than `n_shapelets`, if no series of `X`
         has a value to compare, or if `ax` holds a different number of axes.

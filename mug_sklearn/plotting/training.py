@@ -8,7 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from ._style import COLOURS, beside, count_along_x, require_fitted, widen_by_legend
+from ._style import (
+    COLOURS,
+    beside,
+    count_along_x,
+    require_axes,
+    require_fitted,
+    widen_by_legend,
+)
 
 _NOT_A_TERM = {"epoch", "n_steps"}
 
@@ -92,7 +99,7 @@ class LossCurveDisplay:
             If the history holds no epoch.
         TypeError
             If it holds something other than dictionaries with an epoch's number and
-            loss.
+            loss, or `ax` is something else.
         """
         history = self.history
         if len(history) == 0:
@@ -107,6 +114,7 @@ class LossCurveDisplay:
                     "number as 'epoch' and its 'loss', is accepted, as in "
                     "MUGTransformer.history_"
                 )
+        require_axes(ax)
         own_figure = ax is None
         if ax is None:
             ax = plt.subplots(layout="constrained")[1]
@@ -163,8 +171,8 @@ def plot_loss_curve(
         If the history holds no epoch.
     TypeError
         If it holds something other than dictionaries with an epoch's number and loss,
-        such as `loss_curve_`, or if the estimator is something else, such as a
-        pipeline.
+        such as `loss_curve_`, if the estimator is something else, such as a pipeline,
+        or if `ax` is something else.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """What the plots show; how they look is for the eye."""
 
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -85,6 +86,18 @@ def test_embedding_groups_by_class(ax, embedding):
 def test_classes_named_by_numbers_are_in_their_order(ax, embedding, labels, expected):
     plot_embedding(embedding, y=labels * 10, ax=ax)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == expected
+
+
+def test_what_is_no_axes_is_refused_before_any_work(embedding):
+    message = r"ax is a int; accepted are matplotlib's Axes\."
+    for draw in (
+        partial(EmbeddingDisplay.from_estimator, SVC(), None),
+        partial(plot_embedding, np.full((3, 2), np.nan)),
+        EmbeddingDisplay(embedding[:, :2]).plot,
+        LossCurveDisplay(HISTORY).plot,
+    ):
+        with pytest.raises(TypeError, match=message):
+            draw(ax=3)
 
 
 def test_names_of_classes_are_no_formulas(ax, embedding):
