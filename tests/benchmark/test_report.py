@@ -176,6 +176,26 @@ def test_the_last_row_of_a_run_counts(write):
     assert results[["dataset", "accuracy"]].values.tolist() == [["A", 0.9], ["B", 0.6]]
 
 
+def test_the_last_success_counts_however_often_a_run_was_repeated(write):
+    accuracies = np.arange(1, 51) / 100
+    repeated = [run("A", "mug", accuracy) for accuracy in accuracies]
+    repeated[1::3] = [failure("A", "mug")] * 17
+    results = load_results(write(repeated))
+    assert results["accuracy"].tolist() == [0.49]
+
+
+def test_rows_are_numbered_anew_where_some_are_left_out(write):
+    runs = [run("A", "mug", 0.9), run("A", "mug", 0.8), run("B", "mug", 0.5)]
+    assert load_results(write(runs)).index.tolist() == [0, 1]
+
+
+def test_a_table_has_its_data_sets_sorted_and_its_methods_as_they_appear(write):
+    runs = [run(dataset, "raw", 0.5) for dataset in "CAB"] + [run("B", "mug", 0.6)]
+    table = accuracy_table(load_results(write(runs)), "svm")
+    assert table.index.tolist() == ["A", "B", "C"]
+    assert table.columns.tolist() == ["raw", "mug"]
+
+
 def test_a_success_counts_whatever_fails_after_it(write):
     # Another run that writes to the same file; nothing would ever be run again.
     runs = [run("A", "mug", 0.9), run("B", "mug", 0.5), failure("A", "mug")]
@@ -213,6 +233,28 @@ def test_a_quote_without_an_end_takes_no_runs_away(write, column):
     path.write_text(path.read_text().replace("there", '"there', 1))
     with pytest.raises(ValueError, match="quote without an end before 'B,"):
         load_results(path)
+
+
+def test_a_last_line_that_is_too_long_is_not_taken_for_a_torn_one(write):
+    path = write([run("A", "mug", 0.9), run("B", "mug", 0.8)])
+    path.write_text(path.read_text().rstrip() + ",more\n")
+    n_columns = len(RESULT_COLUMNS)
+    with pytest.raises(ValueError, match=f"{n_columns + 1} fields in line 3, but"):
+        load_results(path)
+
+
+def test_what_is_no_number_is_named_by_its_own_line(write):
+    runs = [run(dataset, "mug", 0.9) for dataset in "ABC"]
+    runs[1]["fit_seconds"] = "long"
+    with pytest.raises(ValueError, match="'long' in column 'fit_seconds' of line 3"):
+        load_results(write(runs))
+
+
+def test_accuracies_are_shares_from_zero_to_one(write):
+    runs = [run(dataset, "mug", a) for dataset, a in zip("AB", (0, 1), strict=True)]
+    assert load_results(write(runs))["accuracy"].tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"accuracy -0\.1 for 'mug' on 'C'"):
+        load_results(write([*runs, run("C", "mug", -0.1)]))
 
 
 def test_a_short_line_in_the_middle_is_an_error(write):
@@ -256,6 +298,16 @@ def test_a_published_file_needs_its_accuracies(tmp_path):
     path.write_text("dataset,method,accuracy,source\nA,DTW,,paper\n")
     with pytest.raises(ValueError, match="no accuracy for 'DTW' on 'A'"):
         load_published(path)
+    path.write_text("dataset,method,accuracy,source\nA,ED,0.5,paper\nB,ED,,paper\n")
+    with pytest.raises(ValueError, match="no accuracy for 'ED' on 'B'"):
+        load_published(path)
+
+
+def test_a_source_may_hold_as_many_commas_as_a_line(tmp_path):
+    path = tmp_path / "ucr.csv"
+    source = "Yue, Wang, Duan, Yang"
+    path.write_text(f'dataset,method,accuracy,source\nA,TS2Vec,0.8,"{source}"\n')
+    assert load_published(path)["source"].tolist() == [source]
 
 
 @pytest.mark.parametrize(
