@@ -73,6 +73,10 @@ def test_unequal_lengths_give_a_list(name, n_channels):
     assert len({series.shape[1] for series in X}) > 1
 
 
+def test_names_of_bundled_sets_are_sorted():
+    assert bundled_names() == sorted(bundled_names())
+
+
 def test_regression_sets_are_not_offered():
     assert not {"Tecator", "Covid3Month"} & set(bundled_names())
     with pytest.raises(ValueError, match="no data set 'Tecator'"):
@@ -128,6 +132,8 @@ def test_labels_may_be_whole_numbers_in_one_part_and_floats_in_the_other(
         ({"X_test": np.zeros(3)}, r"X_test .* shape \(3,\)"),
         ({"X_train": np.zeros((0, 9))}, r"X_train .* shape \(0, 9\).*none of them 0"),
         ({"X_test": np.array([["a"]] * 3)}, "X_test .* dtype <U1"),
+        ({"X_test": np.ones((3, 2, 9), dtype=bool)}, "X_test .* dtype bool"),
+        ({"X_test": np.ones((3, 2, 9), dtype=complex)}, "X_test .* dtype complex128"),
         ({"X_train": np.array([{}], dtype=object)}, "cannot read"),
         ({"X_test": np.full((3, 2, 9), np.inf)}, "X_test .* holds infinity"),
         (
@@ -146,6 +152,11 @@ def test_npz_with_other_content(tmp_path, arrays, changes, message):
     content = {k: v for k, v in (arrays | changes).items() if v is not None}
     np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(ValueError, match=message):
+        load_dataset(tmp_path / "x.npz")
+
+
+def test_an_npz_that_is_not_there_is_no_damaged_one(tmp_path):
+    with pytest.raises(ValueError, match=r"no data set .*x\.npz': neither"):
         load_dataset(tmp_path / "x.npz")
 
 
@@ -257,6 +268,13 @@ def test_the_line_of_what_is_no_number_in_a_ts_file(tmp_path):
     path = tmp_path / "bad.ts"
     write_ts(path, [[["1", "2"]], [["3", "B"]]], ["b", "a"], "@classLabel true a b")
     with pytest.raises(ValueError, match=r"bad\.ts .*: line 7: .*'b'"):
+        read_ts(path)
+
+
+def test_the_line_of_what_is_no_number_in_a_later_channel(tmp_path):
+    path = tmp_path / "bad.ts"
+    write_ts(path, [[["1", "2"], ["3", "4"]], [["5", "6"], ["7", "oops"]]], ["a", "b"])
+    with pytest.raises(ValueError, match=r"bad\.ts .*: line 7: .*'oops'"):
         read_ts(path)
 
 
