@@ -201,6 +201,25 @@ def test_few_or_equal_series(n):
     assert (embedding == 0).all()
 
 
+@pytest.mark.parametrize("embedding_dim", [None, 8])
+def test_a_block_of_zeros_counts_as_constant(embedding_dim):
+    blocks = make_blocks()
+    zeros, ones = (blocks | {"multi": torch.full((40, 6), x)} for x in (0.0, 1.0))
+    expected = fit_readout(ones, embedding_dim)(ones)
+    actual = fit_readout(zeros, embedding_dim)(zeros)
+    torch.testing.assert_close(actual, expected)
+    nothing = {"multi": torch.zeros(4, 6)}
+    assert (fit_readout(nothing, embedding_dim)(nothing) == 0).all()
+
+
+def test_a_readout_moves_as_a_whole():
+    readout = fit_readout(make_blocks(), 8).to(torch.device("meta"))
+    tensors = [readout.location, readout.axes]
+    for scaling in readout.scalings.values():
+        tensors += [scaling.location, scaling.scale]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
 def test_equal_series_have_no_more_dimensions_than_their_blocks():
     blocks = {"multi": torch.ones(9, 3)}
     embedding = fit_readout(blocks, 8)(blocks)
