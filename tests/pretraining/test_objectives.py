@@ -181,6 +181,17 @@ def test_segment_clusters_pull_together_and_push_apart():
     assert tight < loose
 
 
+def test_tight_clusters_are_told_apart_in_single_precision():
+    # Far from the origin, where their squares differ by less than rounding.
+    generator = torch.Generator().manual_seed(0)
+    points = 100 + 0.01 * torch.randn(40, 8, generator=generator)
+    precise, single = (
+        segment_cluster_loss(x, 2, np.random.default_rng(0)).item()
+        for x in (points.double(), points)
+    )
+    assert single == pytest.approx(precise, rel=1e-4)
+
+
 def nearest_to_the_mean_first(points):
     centre = points.mean(dim=0)
     return sorted(range(len(points)), key=lambda row: distance(points[row], centre))
@@ -314,6 +325,17 @@ def test_token_retrieval_is_its_definition(length, scale):
         loss = function(*views, mask)
         outcome.append((loss, *torch.autograd.grad(3.0 * loss, views)))
     torch.testing.assert_close(*outcome)
+
+
+def test_token_retrieval_is_finite_beside_padding_while_products_are():
+    # Their products are as large as numbers of single precision get.
+    tokens = 1e18 * torch.tensor([[[1.0], [-1.0], [1.0]], [[-1.0], [1.0], [-1.0]]])
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    tokens.requires_grad_()
+    loss = token_retrieval_loss(tokens, -tokens, mask)
+    loss.backward()
+    assert loss.isfinite()
+    assert tokens.grad.isfinite().all()
 
 
 def test_padding_adds_no_level_to_token_retrieval():

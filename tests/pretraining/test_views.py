@@ -171,6 +171,13 @@ def test_each_value_has_a_little_noise_of_its_own():
     assert len(set(noise.tolist())) > 0.9 * len(noise)
 
 
+def test_the_noise_is_as_large_in_every_channel_whatever_its_factor():
+    view = view_of(torch.zeros(20, 2, 4000))
+    for place in np.ndindex(20, 2):
+        noise = view.values[place][view.observed[place]]
+        assert noise.std().item() == pytest.approx(JITTER, rel=0.08)
+
+
 def test_a_view_is_a_window_of_the_series():
     lengths = torch.arange(300) % 30 + 11
     inside = torch.arange(40) < lengths[:, None]
