@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn import config_context
 from sklearn.exceptions import NotFittedError
+from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -103,7 +104,7 @@ def test_what_is_no_axes_is_refused_before_any_work(embedding):
 def test_names_of_classes_are_no_formulas(ax, embedding):
     names = [r"$\nothing$", "$b_$", "c"]
     plot_embedding(embedding, names * 10, ax=ax)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()  # the canvas of a bare figure draws nothing
     assert [text.get_text() for text in ax.get_legend().get_texts()] == names
 
 
@@ -134,8 +135,9 @@ def test_rounding_is_no_component(ax, embedding):
 
 
 def test_equal_embeddings_lie_on_one_point(ax):
-    plot_embedding(np.ones((5, 3)), ax=ax)
+    plot_embedding(np.tile([1.0, 2.0, 3.0], (5, 1)), ax=ax)
     assert not drawn_points(ax).any()
+    assert ax.get_xlabel() == "principal component 1 (0%)"
 
 
 def test_embedding_and_labels_must_agree(ax, embedding):
@@ -226,6 +228,9 @@ def test_more_numbers_than_marks_are_a_colour_scale(ax):
     plot_embedding(np.eye(49), np.arange(49), ax=ax)
     (marks,) = ax.collections
     np.testing.assert_array_equal(marks.get_array(), np.arange(49))
+    unsigned = Figure().subplots()
+    plot_embedding(np.eye(49), np.arange(49, dtype=np.uint8), ax=unsigned)
+    assert len(unsigned.collections) == 1
     with_marks = Figure().subplots()
     plot_embedding(np.eye(48), np.arange(48), ax=with_marks)
     assert len(with_marks.collections) == 48
@@ -233,8 +238,10 @@ def test_more_numbers_than_marks_are_a_colour_scale(ax):
 
 def test_more_classes_than_marks_are_refused_before_anything_is_drawn():
     before = plt.get_fignums()
-    with pytest.raises(ValueError, match="y has 60 classes; at most 48 are accepted"):
-        plot_embedding(np.eye(60), [f"class {i}" for i in range(60)])
+    # Before a map is computed, too, for which a package may be lacking.
+    for method in ("pca", "umap"):
+        with pytest.raises(ValueError, match="y has 60 classes; at most 48 are"):
+            plot_embedding(np.eye(60), [f"class {i}" for i in range(60)], method=method)
     assert plt.get_fignums() == before
 
 
@@ -290,6 +297,13 @@ def test_tsne_is_repeatable(shape):
     np.testing.assert_array_equal(*maps)
 
 
+def test_tsne_is_scikit_learns_with_a_third_of_the_series_as_perplexity(ax):
+    embedding = np.random.default_rng(0).normal(size=(12, 5))
+    plot_embedding(embedding, method="tsne", random_state=0, ax=ax)
+    expected = TSNE(perplexity=4, random_state=0).fit_transform(embedding)
+    np.testing.assert_array_equal(drawn_points(ax), expected)
+
+
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_tsne_where_scikit_learn_gives_frames(ax, container):
     embedding = np.random.default_rng(0).normal(size=(12, 5))
@@ -310,9 +324,10 @@ def test_tsne_of_one_feature_and_of_equal_series(shape):
     assert not drawn_points(equal).any()
 
 
-def test_the_global_random_state_stays(ax, embedding):
+@pytest.mark.parametrize("n_features", [1, 5])
+def test_the_global_random_state_stays(ax, embedding, n_features):
     before = np.random.get_state()[1:3]  # noqa: NPY002
-    plot_embedding(embedding, method="tsne", ax=ax)
+    plot_embedding(embedding[:, :n_features], method="tsne", ax=ax)
     after = np.random.get_state()[1:3]  # noqa: NPY002
     np.testing.assert_array_equal(before[0], after[0])
     assert before[1] == after[1]
@@ -347,6 +362,13 @@ def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
     # The axes are as wide as without a legend.
     width = without.get_window_extent().width
     assert ax.get_window_extent().width == pytest.approx(width, abs=20)
+
+
+def test_a_figure_that_was_given_keeps_its_width(embedding):
+    figure = Figure(layout="constrained")
+    width = figure.get_figwidth()
+    plot_embedding(embedding, ["one", "two", "three"] * 10, ax=figure.subplots())
+    assert figure.get_figwidth() == width
 
 
 def test_a_legend_of_losses_widens_the_figure():
@@ -386,5 +408,14 @@ def test_displays_of_an_estimator(ax, panel):
     other = Figure().subplots()
     plot_embedding(mug.transform(panel), y, ax=other)
     np.testing.assert_allclose(drawn_points(ax), drawn_points(other))
+    # Of one feature, t-SNE starts from a random map.
+    line = small_mug(embedding_dim=1).fit(panel)
+    maps = [
+        EmbeddingDisplay.from_estimator(
+            line, panel, method="tsne", random_state=0, ax=Figure().subplots()
+        )
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(maps[0].points, maps[1].points)
     losses = LossCurveDisplay.from_estimator(mug, ax=Figure().subplots())
     assert losses.history is mug.history_
