@@ -8,6 +8,7 @@ from aeon.testing.estimator_checking import check_estimator
 from numpy.testing import assert_array_equal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from mug_sklearn.adapters.aeon import CollectionTransformerAdapter
@@ -62,6 +63,12 @@ def test_a_transformer_that_needs_labels_gets_them(panel):
     adapter = CollectionTransformerAdapter(supervised)
     expected = supervised.fit_transform(panel, Y)
     assert_array_equal(adapter.fit_transform(panel, Y), expected)
+
+
+def test_a_transformer_that_takes_arrays_alone_gets_one(panel):
+    flat = FunctionTransformer(lambda X: X.reshape(len(X), -1))
+    embedding = CollectionTransformerAdapter(flat).fit_transform(panel)
+    assert_array_equal(embedding, panel.reshape(12, -1))
 
 
 def test_an_embedding_is_an_array_whatever_the_transformer_gives(panel):

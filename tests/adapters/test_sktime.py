@@ -134,6 +134,28 @@ def test_pipelines_predict_as_scikit_learn_does(panel, ragged, pipeline):
         model = pipeline(small_mug()).fit(frames, Y)
         assert_array_equal(model.predict(frames), expected)
         assert model.get_tag("capability:unequal_length")
+        assert model.get_tag("capability:missing_values")
+
+
+def test_sktime_is_told_of_chance_of_probabilities_and_of_missing_values():
+    for adapter in ADAPTERS:
+        assert adapter.get_class_tag("property:randomness") == "stochastic"
+    assert PanelClassifierAdapter.get_class_tag("capability:predict_proba")
+    removes = "capability:missing_values:removes"
+    assert PanelTransformerAdapter.get_class_tag(removes)
+
+
+def test_channels_of_words_are_refused_as_such(panel):
+    frames = [pd.DataFrame(series.T, columns=["p", "q"]) for series in panel]
+    for frame in frames:
+        frame["q"] = np.where(frame["q"] > 0, "up", "down")
+    X = pd.concat(frames, keys=range(12))
+    for fit in (
+        PanelTransformerAdapter(small_mug()).fit,
+        PanelClassifierAdapter(make_pipeline(small_mug(), SVC())).fit,
+    ):
+        with pytest.raises(TypeError, match="categorical"):
+            fit(X, Y)
 
 
 def test_a_frozen_estimator(panel):
