@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -142,6 +142,7 @@ def test_a_stream_may_begin_with_a_single_series():
     assert len(np.unique(mug.transform(chunk), axis=0)) == len(chunk)
 
 
+@example(3, 2)
 @given(st.integers(1, 300), st.integers(1, 70))
 def test_a_pass_leaves_out_fewer_series_than_it_has_batches(n_series, batch_size):
     mug = small_mug(max_epochs="auto", batch_size=batch_size)
