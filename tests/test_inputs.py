@@ -168,6 +168,12 @@ class TestForms:
         mug = small_mug(d_model=d_model, n_heads=n_heads, embedding_dim=None).fit(odd)
         assert_each_is_embedded_alone_as_together(mug, odd)
 
+    def test_alone_as_in_a_batch_of_series_with_as_many_patches(self, panel):
+        lengths = [22, 28, 23, 25, 24, 27, 26, 22, 28, 23, 25, 30]
+        ragged = [one[:, :size] for one, size in zip(panel, lengths, strict=True)]
+        mug = small_mug(patch_length=7, embedding_dim=None).fit(ragged)
+        assert_each_is_embedded_alone_as_together(mug, ragged)
+
     def test_alone_as_in_a_batch_at_default_size(self, ragged):
         mug = MUGTransformer(max_epochs=3, device="cpu", random_state=0).fit(ragged)
         assert_each_is_embedded_alone_as_together(mug, ragged)
