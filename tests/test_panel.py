@@ -58,6 +58,7 @@ def test_a_channel_that_only_rounding_changes_keeps_its_scale():
     assert scale == 1
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_channel_differs_from_a_constant_by_more_than_rounding():
     big = 1.7e308
     channels = {

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from mug_sklearn._input_forms import read_panel
+from mug_sklearn._panel import StoredSeries
 from mug_sklearn._reservoir import Reservoir
 
 from .conftest import small_mug
@@ -47,6 +49,11 @@ def test_a_memory_map_gives_what_its_array_gives(array, dtype, tmp_path):
     assert_array_equal(
         small_mug().fit_transform(mapped), small_mug().fit_transform(array)
     )
+
+
+def test_a_memory_map_is_left_where_it_is(array, tmp_path):
+    panel = read_panel(small_mug(), as_memory_map(array, tmp_path), reset=True)
+    assert isinstance(panel.series, StoredSeries)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="locks memory as Linux does")
