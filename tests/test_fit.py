@@ -531,14 +531,16 @@ class TestTraining:
             mug.fit(X)
         assert np.isfinite(mug.transform(X)).all()
 
+    # A series of more values than that is a sample by itself.
+    @pytest.mark.parametrize(("n_values", "n_series"), [(4 * 60, 4), (59, 1)])
     def test_a_sample_has_so_many_values_of_all_channels_at_most(
-        self, panel, monkeypatch
+        self, panel, monkeypatch, n_values, n_series
     ):
         with monkeypatch.context() as values:
-            values.setattr("mug_sklearn._fitting.SAMPLE_VALUES", 4 * panel[0].size)
+            values.setattr("mug_sklearn._fitting.SAMPLE_VALUES", n_values)
             mug = small_mug(max_epochs=0).fit(panel)
         for name in ("DISCOVERY_SERIES", "CALIBRATION_SERIES"):
-            monkeypatch.setattr(f"mug_sklearn._fitting.{name}", 4)
+            monkeypatch.setattr(f"mug_sklearn._fitting.{name}", n_series)
         expected = small_mug(max_epochs=0).fit(panel)
         assert_array_equal(mug.transform(panel), expected.transform(panel))
 
