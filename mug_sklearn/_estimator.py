@@ -527,7 +527,7 @@ class MUGTransformer(
         >>> checkpoint.resume(X).n_iter_
         3
         """
-        check_is_fitted(self)
+        self._require_fitted()
         if not hasattr(self, "_interrupted"):
             raise ValueError(
                 f"This {type(self).__name__} has no training to resume; load a "
@@ -680,7 +680,7 @@ class MUGTransformer(
         >>> mug.get_feature_names_out()[:2].tolist()
         ['mugtransformer0', 'mugtransformer1']
         """
-        check_is_fitted(self)
+        self._require_fitted()
         # A ColumnTransformer names the one column that holds the series.
         names = input_features if self._fitted_on_table else None
         return super().get_feature_names_out(names)
@@ -741,7 +741,7 @@ class MUGTransformer(
         NotFittedError
             If the estimator is not fitted.
         """
-        check_is_fitted(self)
+        self._require_fitted()
         # A new one: if memory runs out midway, torch leaves a module in two places.
         arrays = to_arrays(self.network_.state_dict())
         network = network_from_arrays(self.config_, arrays)
@@ -790,7 +790,7 @@ class MUGTransformer(
         >>> bool((loaded.transform(X) == mug.transform(X)).all())
         True
         """
-        check_is_fitted(self)
+        self._require_fitted()
         write_state(path, without_callbacks(self.__getstate__()))
 
     @classmethod
@@ -1047,17 +1047,20 @@ class MUGTransformer(
         another thread fits this one anew before all batches are computed.
         """
         fitted = self._as_it_is()
-        if "_unfinished" in vars(fitted):
-            raise NotFittedError(
-                f"This {type(self).__name__} is being fitted. To transform meanwhile, "
-                "in another thread, take a copy before: copy.deepcopy(estimator)."
-            )
-        check_is_fitted(fitted)
+        fitted._require_fitted()
         panel = read_panel(fitted, X, reset=False)
         warn_of_unobserved(panel)
         warn_of_no_scale(panel, fitted)
         warn_of_many_patches(panel, fitted.config_)
         return fitted, panel
+
+    def _require_fitted(self) -> None:
+        if "_unfinished" in vars(self):
+            raise NotFittedError(
+                f"This {type(self).__name__} is being fitted. Meanwhile, such as in "
+                "another thread, use a copy.deepcopy of an earlier fit."
+            )
+        check_is_fitted(self)
 
     def _inference(self) -> Inference:
         return Inference(

@@ -73,7 +73,10 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
             f"X is of type {type(X).__name__}; accepted are arrays and lists of "
             f"arrays, such as a list of {values}."
         )
-    elif hasattr(X, "collect") and not hasattr(X, "__len__"):  # polars' LazyFrame
+    elif hasattr(X, "collect") and not (
+        hasattr(X, "__len__") or hasattr(X, "__array__")
+    ):
+        # polars' LazyFrame
         raise TypeError(
             f"X is of type {type(X).__name__}, which holds no values yet; accepted are "
             "arrays and tables, such as X.collect()."

@@ -89,9 +89,12 @@ class Checkpoint:
                 "checkpoints; set it on the MUGTransformer inside."
             )
         require_form_in_file(estimator.get_params(deep=False))
-        if self.dirpath.exists() and not self.dirpath.is_dir():
-            raise ValueError(f"dirpath={str(self.dirpath)!r}; a folder is accepted.")
-        self._folder(context).mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder(context).mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(
+                f"dirpath={str(self.dirpath)!r}; a folder is accepted ({error})."
+            ) from error
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
         """Do nothing; the framework requires this method."""

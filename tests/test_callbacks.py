@@ -141,8 +141,9 @@ class TestEpochs:
             n_refused = 0
 
             def look(self):
-                with pytest.raises(NotFittedError, match=r"is being fitted.*deepcopy"):
-                    mug.transform(panel)
+                for call in (mug.transform, mug.transform_granularities, mug.save):
+                    with pytest.raises(NotFittedError, match=r"is being fitted.*copy"):
+                        call(panel)
                 with pytest.raises(NotFittedError, match="not fitted yet"):
                     deepcopy(mug).transform(panel)
                 self.n_refused += 1
@@ -519,10 +520,11 @@ class TestCheckpoint:
         with pytest.raises(ValueError, match=r"every_n_epochs=.*integers >= 1"):
             Checkpoint(tmp_path, every)
 
-    def test_a_file_is_no_folder(self, panel, tmp_path):
+    @pytest.mark.parametrize("name", ["a", "a/b"])
+    def test_a_file_is_no_folder(self, panel, tmp_path, name):
         (tmp_path / "a").touch()
-        mug = small_mug().set_callbacks(Checkpoint(tmp_path / "a"))
-        with pytest.raises(ValueError, match=r"dirpath='.*a'; a folder is accepted"):
+        mug = small_mug().set_callbacks(Checkpoint(tmp_path / name))
+        with pytest.raises(ValueError, match=rf"dirpath='.*{name}'; a folder is"):
             mug.fit(panel)
 
     def test_refused_before_training(self, panel, tmp_path):

@@ -511,7 +511,16 @@ class TestTraining:
         assert ratios[1] < 0.98 * ratios[0]
 
     @pytest.mark.parametrize(
-        "parameters", [{"granularity": "fine"}, {"readout": "cross"}], ids=str
+        "parameters",
+        [
+            {},
+            {"granularity": "fine"},
+            {"granularity": "coarse"},
+            {"readout": "cross"},
+            {"readout": "robust"},
+            {"embedding_dim": None},
+        ],
+        ids=str,
     )
     def test_series_that_differ_by_rounding_alone_are_told_of(self, panel, parameters):
         X = np.repeat(panel[:1], 12, axis=0)

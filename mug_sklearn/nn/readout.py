@@ -29,8 +29,8 @@ SCALE_SHRINKAGE = 0.3
 WHITENING = 0.1
 # Share of a feature's variance that is kept if all of it is chance.
 UNRELIABLE_SHARE = 0.03
-# A block that varies by less than this share of its values is constant: they come in
-# single precision.
+# A block that varies by less than this share of its size is constant: its values come
+# in single precision. Distances to shapelets are of size 1, though the best ones are 0.
 ROUNDING = 1e-6
 
 
@@ -171,7 +171,8 @@ def _fit_scaling(name: str, block: Tensor, noise: Tensor | None) -> BlockScaling
     deviation = values.std(dim=0, correction=0)
     # Deviations of few series are noisy: pull them towards the block's typical one.
     typical = deviation.square().mean().sqrt()
-    if typical <= ROUNDING * values.square().mean().sqrt():
+    size = values.square().mean().sqrt()
+    if typical <= ROUNDING * (size.clamp(min=1) if name == "shapelets" else size):
         return BlockScaling(location, torch.ones_like(location), 1.0, 0.0)
     scale = deviation + SCALE_SHRINKAGE * typical
     if noise is not None:

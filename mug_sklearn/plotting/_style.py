@@ -64,16 +64,30 @@ def new_or_given_axes(
             layout="constrained",
         )
         return axes[:, 0]
-    given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    require_stacked_axes(ax, n_axes)
+    return _array_of(ax)
+
+
+def require_stacked_axes(ax: Any, n_axes: int) -> None:
+    """Refuse anything but None and as many of matplotlib's Axes."""
+    if ax is None:
+        return
+    given = _array_of(ax)
     if len(given) != n_axes:
         raise ValueError(f"ax holds {len(given)} Axes; this picture needs {n_axes}.")
     for one in given:
-        require_axes(one)
-    return given
+        if not isinstance(one, Axes):
+            raise TypeError(
+                f"ax holds a {type(one).__name__}; accepted are matplotlib's Axes."
+            )
+
+
+def _array_of(ax: Any) -> NDArray[Any]:
+    return np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
 
 
 def require_axes(ax: Any) -> None:
-    """Refuse anything but matplotlib's Axes or None."""
+    """Refuse anything but None and one of matplotlib's Axes."""
     if not isinstance(ax, Axes | None):
         raise TypeError(f"ax is a {type(ax).__name__}; accepted are matplotlib's Axes.")
 

@@ -18,6 +18,7 @@ from ._style import (
     new_or_given_axes,
     read_fitted_panel,
     require_row,
+    require_stacked_axes,
 )
 
 
@@ -95,6 +96,7 @@ class CrossAttentionDisplay:
         panel = read_fitted_panel(estimator, X)
         row = require_row("series", series, panel)
         _require_cross_attention(estimator)
+        require_stacked_axes(ax, 2)
         network = estimator.network_
 
         def attend(values: Tensor, observed: Tensor) -> tuple[NDArray[Any], ...]:

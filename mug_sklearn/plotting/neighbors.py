@@ -18,6 +18,7 @@ from ._style import (
     read_fitted_panel,
     read_labels,
     require_count,
+    require_stacked_axes,
 )
 
 _LETTERS_PER_LINE = 70  # of a title, which matplotlib itself would clip
@@ -125,6 +126,7 @@ class NeighborsDisplay:
             raise ValueError(
                 f"y has {len(labels)} labels, but X has {panel.n_series} series."
             )
+        require_stacked_axes(ax, 1 + number)
         search = NearestNeighbors(n_neighbors=number).fit(estimator.transform(X))
         found = search.kneighbors(estimator.transform([asked]))
         distances, rows = (part[0] for part in found)

@@ -20,6 +20,7 @@ from ._style import (
     new_or_given_axes,
     read_fitted_panel,
     require_count,
+    require_stacked_axes,
 )
 
 
@@ -125,6 +126,7 @@ class ShapeletsDisplay:
             len(chosen),
             "the different shapelets of the estimator",
         )
+        require_stacked_axes(ax, n_drawn)
         shapelets = [
             _matched(estimator, panel, transform, number)
             for transform, number in chosen[:n_drawn]

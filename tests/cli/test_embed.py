@@ -389,6 +389,14 @@ def test_what_transform_warns_of_is_said_once(table, monkeypatch):
     )
 
 
+def test_what_the_fit_warns_of_is_not_said_again(table):
+    table[7] = np.nan
+    np.save("a.npy", table)
+    with pytest.warns(UserWarning, match="no observed value") as caught:
+        assert main(["embed", "a.npy", "o.npy", *QUICK]) == 0
+    assert len(caught) == 1
+
+
 class TestRefused:
     @pytest.fixture(autouse=True)
     def some_files(self, tmp_path, table, panel):

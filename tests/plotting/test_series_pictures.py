@@ -190,8 +190,10 @@ class TestCrossAttention:
         assert_array_equal(plot_cross_attention(mug, panel, ax=given), given)
         with pytest.raises(ValueError, match="ax holds 3 Axes; this picture needs 2"):
             plot_cross_attention(mug, panel, ax=axes(3))
-        with pytest.raises(TypeError, match=r"ax is a Figure; accepted .*'s Axes\."):
-            plot_cross_attention(mug, panel, ax=[given[0], given[1].figure])
+        for other in (given[1].figure, None):
+            message = rf"ax holds a {type(other).__name__}; accepted .*'s Axes\."
+            with pytest.raises(TypeError, match=message):
+                plot_cross_attention(mug, panel, ax=[given[0], other])
 
     @pytest.mark.parametrize(
         "parameters",
