@@ -32,7 +32,8 @@ class Method:
     is_random : bool, default=True
         False if all seeds give the same result; then only one is run.
     needs_aeon : bool, default=False
-        True if `aeon` must be installed.
+        True if `aeon` must be installed. In each process the method is first fitted on
+        a few values, so that what numba compiles is not timed.
 
     Examples
     --------

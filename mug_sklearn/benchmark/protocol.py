@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.utils import resample
+from sklearn.utils import gen_batches, resample
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -22,6 +22,7 @@ N_FOLDS = 5
 SMALLEST_TRAINING_SET = 50
 SMALLEST_CLASS_MEAN = 5
 MOST_SERIES = 10_000
+PREDICTED_AT_ONCE = 1_000  # so that memory does not grow with the test series
 # With an infinite C, the fit may never converge if classes overlap.
 MAX_ITER = 100_000
 
@@ -37,7 +38,8 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
     The result is that of ``GridSearchCV(SVC(max_iter=100_000), {"C": [...]})``, where
     the first of equally good values of C wins, but the distances between the series are
     computed once, not for each C and fold. A fold with only one class to train on, on
-    which GridSearchCV fails, is left out.
+    which GridSearchCV fails, is left out; a C with which a fold cannot be fitted, as
+    may happen to an infinite one, is not chosen.
 
     Attributes
     ----------
@@ -127,6 +129,11 @@ class GridSearchedSVC(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
+        return np.concatenate(
+            [self._predict(X[rows]) for rows in gen_batches(len(X), PREDICTED_AT_ONCE)]
+        )
+
+    def _predict(self, X: NDArray[Any]) -> NDArray[Any]:
         distances = euclidean_distances(X, self._training, squared=True)
         return self._svc.predict(np.exp(-self._gamma * distances))
 
@@ -143,8 +150,12 @@ def _choose_C(X: NDArray[Any], y: NDArray[Any], distances: NDArray[Any]) -> floa
             continue  # the other class has one series, and this fold tests on it
         kernel = np.exp(-_scale(X[train]) * distances[:, train])
         for index, C in enumerate(GRID):
-            svc = _fit_svc(kernel[train], y[train], C)
-            accuracy[index] += svc.score(kernel[test], y[test])
+            try:
+                svc = _fit_svc(kernel[train], y[train], C)
+            except ValueError:  # the solution is not finite
+                accuracy[index] = -np.inf
+            else:
+                accuracy[index] += svc.score(kernel[test], y[test])
     # The order in which the same fractions were summed must not decide.
     return GRID[int(np.argmax(accuracy.round(9)))]
 

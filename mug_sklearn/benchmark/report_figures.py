@@ -160,7 +160,7 @@ def draw_critical_difference(
         )
     from aeon.visualisation import plot_critical_difference
 
-    names = [str(method) for method in common.columns]
+    names = [_no_formula(method) for method in common.columns]
     space = 0.7 + 0.115 * max(map(len, names))
     # aeon would register its figure with pyplot, and so pick a backend and change the
     # caller's current figure. It warns of equal methods, which the tables show.
@@ -173,7 +173,9 @@ def draw_critical_difference(
         figure, _ = plot_critical_difference(
             common.to_numpy(),
             names,
-            highlight={reference: _REFERENCE_COLOUR} if reference else None,
+            highlight={_no_formula(reference): _REFERENCE_COLOUR}
+            if reference
+            else None,
             alpha=_ALPHA,
             width=4 + 2 * space,
             textspace=space,
@@ -228,7 +230,8 @@ def draw_scatter_grid(table: pd.DataFrame, path: Path, *, reference: str) -> Non
             _draw_pair(panel, table, reference, other, limits)
         for panel in panels[len(others) :]:
             panel.set_axis_off()
-        figure.supylabel(fill(f"accuracy of {reference}", _LETTERS_PER_PANEL))
+        label = fill(f"accuracy of {reference}", _LETTERS_PER_PANEL)
+        figure.supylabel(_no_formula(label))
         figure.supxlabel("accuracy of the other method")
         figure.savefig(path, dpi=_DOTS_PER_INCH)
 
@@ -307,13 +310,18 @@ def _draw_pair(
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_title(fill(str(other), _LETTERS_PER_PANEL), fontsize=11)
+    ax.set_title(_no_formula(fill(str(other), _LETTERS_PER_PANEL)), fontsize=11)
     counts = [
         (0.04, 0.96, f"wins: {wins}", "left", "top"),
         (0.96, 0.04, f"losses: {losses}\ndraws: {draws}", "right", "bottom"),
     ]
     for x, y, text, across, up in counts:
         ax.text(x, y, text, transform=ax.transAxes, ha=across, va=up, fontsize=9)
+
+
+def _no_formula(name: object) -> str:
+    """A name that matplotlib does not read as a formula, between dollar signs."""
+    return str(name).replace("$", r"\$")
 
 
 def _label_points(ax: Axes, canvas: FigureCanvasAgg, points: pd.DataFrame) -> None:
@@ -324,7 +332,7 @@ def _label_points(ax: Axes, canvas: FigureCanvasAgg, points: pd.DataFrame) -> No
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in pixels]
     for (name, row), own in zip(points.iterrows(), list(taken), strict=True):
         label = ax.annotate(
-            str(name),
+            _no_formula(name),
             (row["seconds"], row["accuracy"]),
             xytext=_LABEL_PLACES[0][:2],
             textcoords="offset points",

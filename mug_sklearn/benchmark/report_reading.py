@@ -72,7 +72,7 @@ def load_results(path: str | PathLike[str]) -> pd.DataFrame:
     >>> results[["dataset", "method", "accuracy"]].values.tolist()
     [['Coffee', 'mug', 0.9]]
     """
-    results = read_csv(Path(path), RESULT_COLUMNS, _NUMBERS, may_be_torn=True)
+    results = read_results(Path(path), _NUMBERS, may_be_torn=True)
     if results.empty:
         raise ValueError(f"{path} has a header, but holds no run.")
     unexplained = results["accuracy"].isna() & (results["error"] == "")
@@ -149,6 +149,21 @@ def as_paths(paths: PathLikes) -> list[Path]:
 def listed(names: Sequence[str]) -> str:
     """Names in quotes, separated by commas."""
     return ", ".join(repr(str(name)) for name in names) or "none"
+
+
+def read_results(
+    path: Path, numbers: list[str], may_be_torn: bool = False
+) -> pd.DataFrame:
+    """Read a file of results as it is, like `read_csv`."""
+    table = read_csv(path, RESULT_COLUMNS, numbers, may_be_torn)
+    for column in ("dataset", "method"):
+        for name in table[column].unique():
+            if "\ufffd" in name:  # stands for what cannot be decoded
+                raise ValueError(
+                    f"{path} is not text in UTF-8: it holds the {column} {name!r}. "
+                    "Save it as UTF-8."
+                )
+    return table
 
 
 def read_csv(

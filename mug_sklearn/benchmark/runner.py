@@ -28,7 +28,7 @@ from ..datasets import Dataset, Series, bundled_names, load_dataset
 from .memory import peak_memory_mb, reset_peak_memory
 from .methods import Method, select_methods
 from .protocol import CLASSIFIERS
-from .report_reading import KEY, OWN_CLASSIFIER, RESULT_COLUMNS, read_csv
+from .report_reading import KEY, OWN_CLASSIFIER, RESULT_COLUMNS, read_results
 from .resampling import resample_split
 
 # A failure stops nothing else, not even that of a method that exits the interpreter.
@@ -216,8 +216,9 @@ def _run_units(
     left = dict.fromkeys(units)  # a set in order
     # One unit per batch, so that joblib sends out no more than two per process.
     settings = {"batch_size": 1, "pre_dispatch": "2 * n_jobs"}
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", **settings)
     while left:
+        # Anew, as after an error joblib's may give a result twice.
+        parallel = Parallel(n_jobs, return_as="generator_unordered", **settings)
         work = [
             delayed(_run_unit)(unit, methods[unit.method], n_jobs == 1) for unit in left
         ]
@@ -253,7 +254,7 @@ def _run_unit(
     try:
         data = resample_split(load_dataset(unit.source), unit.resample)
         sizes = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
-        with _threads(keep_threads, method.needs_aeon):
+        with _threads(keep_threads):
             if method.needs_aeon:
                 _warm_up(method)
             rows = list(_measure(unit, method, data))
@@ -314,6 +315,11 @@ def _measure(unit: _Unit, method: Method, data: Dataset) -> Iterator[dict[str, A
         np.asarray(estimator.transform(part)) for part in (data.X_train, data.X_test)
     )
     transformed = time.perf_counter()
+    if train.ndim != 2 or train.shape[1:] != test.shape[1:]:
+        raise ValueError(
+            f"{unit.method} makes arrays of shapes {train.shape} and {test.shape} of "
+            "training and test series; (n_series, n_features) is expected"
+        )
     for name in unit.classifiers:
         begun = time.perf_counter()
         try:
@@ -359,22 +365,20 @@ def _warm_up(method: Method) -> None:
 
 
 @contextmanager
-def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
+def _threads(keep: bool) -> Iterator[None]:
     """One thread for each of several processes; a single process keeps its threads.
 
     Afterwards the earlier settings are restored: some of aeon's transformers set the
     process' threads and leave them so, which would slow down what runs next.
     """
+    import numba  # takes as long to import as everything else
+
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
-        if uses_numba:
-            import numba  # only where aeon is
-
-            stack.callback(numba.set_num_threads, numba.get_num_threads())
-            if not keep:
-                numba.set_num_threads(1)
+        stack.callback(numba.set_num_threads, numba.get_num_threads())
         if not keep:
             torch.set_num_threads(1)
+            numba.set_num_threads(1)
             stack.enter_context(threadpool_limits(1))
         yield
 
@@ -382,7 +386,8 @@ def _threads(keep: bool, uses_numba: bool) -> Iterator[None]:
 def _prepare_file(path: Path) -> dict[tuple[str, ...], str]:
     """Create or check the file; return key -> versions of its rows without an error.
 
-    A last line that was cut off while being written is removed.
+    A last line that was cut off while being written is removed; one that only lacks its
+    end gets it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
@@ -397,8 +402,8 @@ def _prepare_file(path: Path) -> dict[tuple[str, ...], str]:
         if b"\n" not in content:
             path.write_text(header + "\n", encoding="utf-8")
         with path.open("r+b") as file:
-            _cut_torn_line(file)
-        results = read_csv(path, RESULT_COLUMNS, ["accuracy"])
+            _end_last_line(file)
+        results = read_results(path, ["accuracy"])
     succeeded = (results["error"] == "") & results["accuracy"].notna()
     good = results[succeeded]
     keys = good[KEY].itertuples(index=False, name=None)
@@ -429,18 +434,33 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     content = buffer.getvalue().encode("utf-8", errors="backslashreplace")
     with _lock(path), path.open("a+b") as file:
         # Another run that shares the file may have died while writing.
-        _cut_torn_line(file)
+        _end_last_line(file)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
-    """Take off a last line that was cut off while being written."""
+def _end_last_line(file: BinaryIO) -> None:
+    """Let the file end with a whole line.
+
+    One that was cut off while being written is taken off. One with all its fields, as
+    an editor may leave it, gets an end.
+    """
     file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
-    if file.read(1) not in (b"", b"\n"):
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+    if file.read(1) in (b"", b"\n"):
+        return
+    file.seek(0)
+    content = file.read()
+    start = content.rfind(b"\n") + 1
+    try:
+        last = content[start:].decode("utf-8", "replace")
+        (fields,) = csv.reader([last], strict=True)
+    except csv.Error:  # a quote without an end
+        fields = []
+    if len(fields) == len(RESULT_COLUMNS):
+        file.write(b"\n")
+    else:
+        file.truncate(start)
 
 
 def _lock(path: Path) -> FileLock:

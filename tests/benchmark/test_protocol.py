@@ -12,15 +12,18 @@ from mug_sklearn.benchmark import protocol
 from mug_sklearn.benchmark.protocol import CLASSIFIERS, GRID, GridSearchedSVC
 
 
-def assert_same_as_scikit_learn(X, y):
+def assert_same_as_scikit_learn(X, y, n_train=60):
     grid = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, np.inf]
     search = GridSearchCV(SVC(max_iter=100_000), {"C": grid}, cv=5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        search.fit(X[:60], y[:60])
-    model = CLASSIFIERS["svm"]().fit(X[:60], y[:60])
+        search.fit(X[:n_train], y[:n_train])
+    model = CLASSIFIERS["svm"]().fit(X[:n_train], y[:n_train])
     assert search.best_params_["C"] == model.C_
-    np.testing.assert_array_equal(model.predict(X[60:]), search.predict(X[60:]))
+    np.testing.assert_array_equal(
+        model.predict(X[n_train:]), search.predict(X[n_train:])
+    )
+    return search
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -85,6 +88,32 @@ def test_a_class_smaller_than_the_folds_is_no_obstacle():
 def test_a_fold_with_one_class_to_train_on_is_no_obstacle():
     X = np.random.default_rng(0).normal(size=(90, 3))
     assert_same_as_scikit_learn(X, np.arange(90) == 7)
+
+
+def test_a_value_of_C_that_cannot_be_fitted_is_not_chosen():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 4, 80)
+    X = rng.normal(size=(80, 1))
+    search = assert_same_as_scikit_learn(np.tile(X, (2, 1)), np.tile(y, 2), 80)
+    assert np.isnan(search.cv_results_["mean_test_score"][-1])
+
+
+def test_many_series_are_predicted_a_few_at_a_time(monkeypatch):
+    X, y = make_classification(90, 12, n_informative=6, random_state=0)
+    model = GridSearchedSVC().fit(X, y)
+    expected = model.predict(X)
+    monkeypatch.setattr(protocol, "PREDICTED_AT_ONCE", 7)
+    most = []
+    kernel = protocol.euclidean_distances
+    monkeypatch.setattr(
+        protocol,
+        "euclidean_distances",
+        lambda X, *others, **options: (
+            most.append(len(X)) or kernel(X, *others, **options)
+        ),
+    )
+    np.testing.assert_array_equal(model.predict(X), expected)
+    assert max(most) == 7
 
 
 def test_a_constant_embedding_is_no_obstacle():

@@ -8,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mug_sklearn.benchmark.report import (
     accuracy_table,
@@ -223,6 +225,17 @@ def test_a_torn_last_line_is_left_out(write, cut):
     )
     lines = path.read_text().split("\n", 2)
     path.write_text("\n".join(lines[:2]) + "\n" + lines[2][:cut])
+    assert load_results(path)["dataset"].tolist() == ["A"]
+
+
+def test_a_name_in_another_encoding_is_refused(write):
+    path = write([run("A", "mug", 0.9), run("Café", "mug", 0.8)])
+    whole = path.read_bytes()
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(ValueError, match=r"not text in UTF-8: .* the dataset 'Caf.'"):
+        load_results(path)
+    # Cut within a letter, it is a torn line.
+    path.write_bytes(whole[: whole.index("é".encode()) + 1])
     assert load_results(path)["dataset"].tolist() == ["A"]
 
 
@@ -674,6 +687,20 @@ def test_long_names_of_methods_stay_in_the_picture_of_pairs(tmp_path, kept):
     assert 0 <= one.x0 < one.x1 < other.x0 < other.x1 <= figure.bbox.x1
     vertical = figure.get_supylabel()
     assert " ".join(vertical.split()) == f"accuracy of {names[0]}"
+
+
+def test_names_of_methods_are_no_formulas(tmp_path, kept):
+    pytest.importorskip("aeon.visualisation")
+    names = ["a$x$b", "cost $5 {a}_$", "$_"]
+    table = pd.DataFrame([[0.9, 0.8, 0.7], [0.8, 0.9, 0.7]], columns=names)
+    draw_scatter_grid(table, tmp_path / "pairs", reference=names[0])
+    draw_time_accuracy(table.mean(), table.mean(), tmp_path / "time")
+    draw_critical_difference(table, tmp_path / "ranks", reference=names[0])
+    for figure in kept:
+        shown = [text.get_text() for text in figure.findobj(Text)]
+        for name in names:
+            (text,) = {text for text in shown if name in text.replace(r"\$", "$")}
+            assert not is_math_text(text)
 
 
 def test_pictures_are_light_whatever_style_the_caller_has_set(tmp_path, kept):

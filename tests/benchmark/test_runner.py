@@ -287,11 +287,36 @@ def test_a_torn_line_is_run_again(one_set, tmp_path):
     output = tmp_path / "r.csv"
     run(one_set, output)
     whole = output.read_text()
-    output.write_text(whole[:-30])
+    output.write_text(whole[: whole.rfind(",") - 5])
     run(one_set, output)
     results = load_results(output)
     assert len(results) == 2
     assert output.read_text().startswith(whole[: whole[:-1].rfind("\n") + 1])
+
+
+def test_a_last_row_that_lacks_only_its_end_is_kept(one_set, tmp_path):
+    output = tmp_path / "r.csv"
+    run(one_set, output)
+    whole = output.read_text()
+    output.write_text(whole[:-1])
+    run(one_set, output, {"raw": ALL_METHODS["raw"]})
+    assert output.read_text().startswith(whole)
+    output.write_text(whole[:-1] + ',"AMD')
+    run(one_set, output)
+    assert len(load_results(output)) == 2
+    output.write_text(whole[: whole.rfind(",")] + ',"AMD')
+    run(one_set, output)
+    assert load_results(output)["machine"].str.count("cores").tolist() == [1, 1]
+
+
+def test_what_is_no_table_is_refused_as_such(one_set, tmp_path):
+    output = tmp_path / "r.csv"
+    flat = FunctionTransformer(lambda X: X.mean(axis=(1, 2)))
+    assert run(one_set, output, {"flat": Method(lambda seed: flat)}, seeds=1) == 1
+    (error,) = set(load_results(output)["error"])
+    assert re.search(
+        r"flat makes arrays of shapes \(\d+,\) .* n_features\) is exp", error
+    )
 
 
 def test_a_failure_is_recorded_and_tried_again(one_set, tmp_path):
@@ -353,13 +378,15 @@ def test_a_method_that_ends_its_process_stops_nothing_else(
     datasets, tmp_path, method, message
 ):
     output = tmp_path / "r.csv"
-    methods = {"ending": Method(method, is_random=False), "raw": ALL_METHODS["raw"]}
+    others = [f"raw {i}" for i in range(6)]  # of which some run at the same time
+    methods = {"ending": Method(method, is_random=False)}
+    methods |= dict.fromkeys(others, ALL_METHODS["raw"])
     assert run(datasets, output, methods, n_jobs=2) == 2
     results = load_results(output).set_index(["method", "dataset"])
-    assert len(results) == 4
+    assert len(results) == 14
     assert results.loc["ending", "error"].str.startswith(message).all()
-    assert (results.loc["raw", "error"] == "").all()
-    assert results.loc["raw", "peak_memory_mb"].notna().all()
+    assert (results.loc[others, "error"] == "").all()
+    assert results.loc[others, "peak_memory_mb"].notna().all()
     assert results.loc["ending", "peak_memory_mb"].isna().all() == (method is dying)
 
 
@@ -419,7 +446,7 @@ def test_a_method_that_sets_threads_sets_them_only_for_itself(one_set, tmp_path)
 
 
 def test_several_jobs_compute_on_one_thread_each(one_set, tmp_path):
-    methods = {"counter": Method(lambda seed: ThreadCounter(), needs_aeon=True)}
+    methods = {"counter": Method(lambda seed: ThreadCounter())}
     all_threads = 3 + numba.get_num_threads()
     with torch_threads(3), parallel_config(backend="threading"):
         for n_jobs, expected in ((1, all_threads), (2, 2), (-1, 2)):
