@@ -3,6 +3,7 @@
 import pickle
 from copy import deepcopy
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.svm import SVC
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn.callbacks import Checkpoint
+from mug_sklearn.plotting import plot_shapelets
 from mug_sklearn.pretraining.trainer import Trainer
 
 from .conftest import small_mug
@@ -141,7 +143,9 @@ class TestEpochs:
             n_refused = 0
 
             def look(self):
-                for call in (mug.transform, mug.transform_granularities, mug.save):
+                draw = partial(plot_shapelets, mug)
+                embed = mug.transform, mug.transform_granularities
+                for call in (*embed, mug.save, draw):
                     with pytest.raises(NotFittedError, match=r"is being fitted.*copy"):
                         call(panel)
                 with pytest.raises(NotFittedError, match="not fitted yet"):

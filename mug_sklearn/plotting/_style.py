@@ -114,7 +114,10 @@ def require_fitted(estimator: Any, attribute: str | None = None) -> None:
             "accepted; the first step of a pipeline is pipeline[0], and what is inside "
             "of a FrozenEstimator its `estimator`."
         )
-    check_is_fitted(estimator, attribute)
+    if attribute is None:
+        estimator._require_fitted()
+    else:
+        check_is_fitted(estimator, attribute)
 
 
 def read_fitted_panel(estimator: Any, X: Any) -> Panel:
