@@ -35,7 +35,8 @@ _ALPHA = 0.05
 _CAPTION = (
     "In a diagram of average ranks, bars join methods that pairwise one-sided Wilcoxon "
     "tests do not tell apart at 5 %, divided by the number of methods less one. In a "
-    "picture of pairs each point is a data set; the reference is better above the line."
+    "picture of pairs each point is a data set; the reference is better above the line, "
+    "and the wins are its own."
 )
 _NEAREST = 7
 # Where a label may go around its point: offset in points and alignment, best first.
@@ -67,7 +68,7 @@ def draw_pictures(
     reference: str,
     folder: Path,
 ) -> list[str]:
-    """Draw a classifier's pictures; return Markdown links, or why one is left out.
+    """Draw a classifier's pictures; return titles and links, or why one is left out.
 
     Under the empty name, ``tables`` holds the accuracies of the methods that were run;
     under the name of a file, those of the reference and the file's published methods.
@@ -107,7 +108,8 @@ def draw_pictures(
         except ValueError as error:
             lines.append(f"{title}: left out, as {error}")
         else:
-            lines.append(f"![{title}]({name})")
+            # The text of a link is not shown beside the picture.
+            lines.append(f"**{title}**\n\n![{title}]({name})")
     return [*lines, _CAPTION]
 
 
@@ -310,13 +312,10 @@ def _draw_pair(
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_title(_no_formula(fill(str(other), _LETTERS_PER_PANEL)), fontsize=11)
-    counts = [
-        (0.04, 0.96, f"wins: {wins}", "left", "top"),
-        (0.96, 0.04, f"losses: {losses}\ndraws: {draws}", "right", "bottom"),
-    ]
-    for x, y, text, across, up in counts:
-        ax.text(x, y, text, transform=ax.transAxes, ha=across, va=up, fontsize=9)
+    # Above the axes: inside of them, points may lie anywhere.
+    counts = f"wins {wins}, losses {losses}, draws {draws}"
+    name = fill(str(other), _LETTERS_PER_PANEL)
+    ax.set_title(f"{_no_formula(name)}\n{counts}", fontsize=10)
 
 
 def _no_formula(name: object) -> str:
