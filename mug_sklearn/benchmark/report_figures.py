@@ -35,8 +35,8 @@ _ALPHA = 0.05
 _CAPTION = (
     "In a diagram of average ranks, bars join methods that pairwise one-sided Wilcoxon "
     "tests do not tell apart at 5 %, divided by the number of methods less one. In a "
-    "picture of pairs each point is a data set; the reference is better above the line, "
-    "and the wins are its own."
+    "picture of pairs each point is a data set; the reference is better above the "
+    "line, and the wins are its own."
 )
 _NEAREST = 7
 # Where a label may go around its point: offset in points and alignment, best first.

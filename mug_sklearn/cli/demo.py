@@ -171,13 +171,13 @@ def _save(path: Path, draw: Callable, title: str) -> None:
     """Draw on a figure of our own, which needs no display and leaves pyplot alone."""
     from matplotlib.figure import Figure
 
-    from ..plotting._style import widen_by_legend
+    from ..plotting._style import make_room_for_legend
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     ax = figure.subplots()
     draw(ax)
     ax.set_title(title)
-    widen_by_legend(ax)
+    make_room_for_legend(ax)
     figure.savefig(path, dpi=150)
     print(f"saved {path}")
 

@@ -53,6 +53,8 @@ def new_or_given_axes(
     """
     if ax is None:
         ratios = list(height_ratios or [1] * n_axes)
+        # Titles have a certain length: larger letters need a larger figure.
+        zoom = max(1.0, plt.rcParams["font.size"] / 10)
         height = max(3.0, _HEIGHT_OF_AXES * sum(ratios))
         _, axes = plt.subplots(
             n_axes,
@@ -60,7 +62,7 @@ def new_or_given_axes(
             sharex=True,
             sharey=sharey,
             height_ratios=ratios,
-            figsize=(7, height),
+            figsize=(7 * zoom, height * zoom),
             layout="constrained",
         )
         return axes[:, 0]
@@ -73,13 +75,13 @@ def require_stacked_axes(ax: Any, n_axes: int) -> None:
     if ax is None:
         return
     given = _array_of(ax)
-    if len(given) != n_axes:
-        raise ValueError(f"ax holds {len(given)} Axes; this picture needs {n_axes}.")
     for one in given:
         if not isinstance(one, Axes):
             raise TypeError(
                 f"ax holds a {type(one).__name__}; accepted are matplotlib's Axes."
             )
+    if len(given) != n_axes:
+        raise ValueError(f"ax holds {len(given)} Axes; this picture needs {n_axes}.")
 
 
 def _array_of(ax: Any) -> NDArray[Any]:
@@ -166,13 +168,15 @@ def beside(ax: Axes) -> dict[str, Any]:
     return {"loc": "upper left", "bbox_to_anchor": (1, 1)}
 
 
-def widen_by_legend(ax: Axes) -> None:
-    """Widen the axes' figure by the width of the legend beside them, if any."""
+def make_room_for_legend(ax: Axes) -> None:
+    """Widen the axes' figure by the legend beside them, if any; let it be as high."""
     figure: Any = ax.figure
     legend = ax.get_legend()
     if legend is not None:
-        width = legend.get_window_extent().width / figure.dpi
-        figure.set_figwidth(figure.get_figwidth() + width)
+        legend_size = legend.get_window_extent().size / figure.dpi
+        figure.set_figwidth(figure.get_figwidth() + legend_size[0])
+        title = plt.rcParams["font.size"] / 20  # inches, with the margins around it
+        figure.set_figheight(max(figure.get_figheight(), legend_size[1] + title))
 
 
 def count_along_x(ax: Axes) -> None:

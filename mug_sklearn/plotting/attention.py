@@ -143,7 +143,7 @@ class CrossAttentionDisplay:
         axes = new_or_given_axes(ax, 2, height_ratios=(1, 2))
         above, below = axes
         lines = draw_series(above, self.values)
-        above.set_title("Which segments the timestamps drew on")
+        above.set_title("Which segments the timestamps drew on", fontsize="medium")
         above.set_ylabel("value")
         draw_channel_legend(above, lines)
         image, order = self._draw_weights(below)

@@ -11,13 +11,9 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from ._style import MARKS, beside, read_labels, require_axes, widen_by_legend
+from ._style import MARKS, beside, make_room_for_legend, read_labels, require_axes
 
 _METHODS = ("pca", "tsne", "umap")
 _CLASSES_PER_LEGEND_COLUMN = 12
@@ -143,13 +139,17 @@ class EmbeddingDisplay:
             As in `plot_embedding`.
         """
         require_axes(ax)
-        vectors = check_array(embedding, dtype=np.float64, input_name="embedding")
+        vectors = _read_embedding(embedding)
         if method not in _METHODS:
             raise ValueError(f"method={method!r}; accepted are {', '.join(_METHODS)}.")
         labels = None
         if y is not None:
             labels = read_labels(y)
-            check_consistent_length(vectors, labels)
+            if len(labels) != len(vectors):
+                raise ValueError(
+                    f"y has {len(labels)} labels, but embedding has {len(vectors)} "
+                    "series."
+                )
             if pd.isna(labels).any():
                 raise ValueError("y has missing labels; leave out their series.")
             if labels.dtype.kind == "f" and np.isinf(labels).any():
@@ -195,12 +195,13 @@ class EmbeddingDisplay:
         if self.y is None:
             _scatter(ax, self.points, *MARKS[0])
         elif classes is None:
-            marks = _scatter(ax, self.points, self.y, "o")
+            # The ends of the scale are dark and light; an edge sets them off from both.
+            marks = _scatter(ax, self.points, self.y, "o", edge=0.5)
             ax.figure.colorbar(marks, ax=ax, label="y")
         else:
             _scatter_classes(ax, self.points, self.y, classes)
         if own_figure:
-            widen_by_legend(ax)
+            make_room_for_legend(ax)
         ax.set_xlabel(self.axis_labels[0])
         ax.set_ylabel(self.axis_labels[1])
         ax.set_title("Embedding")
@@ -248,7 +249,7 @@ def plot_embedding(
         four series with "tsne" or "umap", or if `y` has a different length, lacks
         labels, holds infinite values or more than 48 classes that are not numbers.
     TypeError
-        If `ax` is something else.
+        If `embedding` is an estimator, or `ax` is something else.
     ImportError
         If umap-learn is needed but not installed.
 
@@ -264,6 +265,22 @@ def plot_embedding(
     return EmbeddingDisplay.from_embedding(
         embedding, y, method=method, random_state=random_state, ax=ax
     ).ax_
+
+
+def _read_embedding(embedding: Any) -> NDArray[Any]:
+    """A finite table of float64, one row per series."""
+    if hasattr(embedding, "fit"):
+        raise TypeError(
+            f"embedding is a {type(embedding).__name__}; accepted is the output of its "
+            "transform, and EmbeddingDisplay.from_estimator takes an estimator."
+        )
+    shape = np.shape(embedding)
+    if len(shape) != 2:
+        raise ValueError(
+            f"embedding has shape {shape}; accepted is (n_series, n_features), as "
+            "transform gives it."
+        )
+    return check_array(embedding, dtype=np.float64, input_name="embedding")
 
 
 def _principal_plane(embedding: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -312,9 +329,12 @@ def _neighbour_map(
     return np.asarray(mapper.fit_transform(embedding))
 
 
-def _scatter(ax: Axes, points: NDArray[Any], colour: Any, marker: str) -> Any:
+def _scatter(
+    ax: Axes, points: NDArray[Any], colour: Any, marker: str, edge: float = 0
+) -> Any:
     x, y = points.T
-    return ax.scatter(x, y, s=28, c=colour, marker=marker, alpha=0.85, linewidths=0)
+    look = {"alpha": 0.85, "linewidths": edge, "edgecolors": "0.5"}
+    return ax.scatter(x, y, s=28, c=colour, marker=marker, **look)
 
 
 def _classes(y: NDArray[Any]) -> NDArray[Any] | None:

@@ -12,9 +12,9 @@ from ._style import (
     COLOURS,
     beside,
     count_along_x,
+    make_room_for_legend,
     require_axes,
     require_fitted,
-    widen_by_legend,
 )
 
 _NOT_A_TERM = {"epoch", "n_steps"}
@@ -102,6 +102,11 @@ class LossCurveDisplay:
             loss, or `ax` is something else.
         """
         history = self.history
+        if not hasattr(history, "__len__"):
+            raise TypeError(
+                f"{history!r} was given, and a fitted MUGTransformer or its history_, "
+                "a list with a dict for each epoch, is accepted."
+            )
         if len(history) == 0:
             raise ValueError(
                 "the history holds no epoch; a loss curve needs at least one epoch of "
@@ -137,7 +142,7 @@ class LossCurveDisplay:
         ax.set_title("Training loss")
         ax.legend(**beside(ax))
         if own_figure:
-            widen_by_legend(ax)
+            make_room_for_legend(ax)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -40,6 +40,27 @@ def axes(number):
     return Figure().subplots(number)
 
 
+def test_titles_in_large_letters_stay_in_the_figure(panel, mug):
+    with mpl.rc_context({"font.size": 20}):
+        y = ["a long name of a class"] * 12
+        for drawn in (
+            plot_cross_attention(mug, panel),
+            plot_shapelets(mug, panel),
+            plot_neighbors(mug, panel, panel[0], y=y),
+        ):
+            figure = drawn[0].figure
+            figure.draw_without_rendering()
+            for ax in drawn:
+                title = ax.title.get_window_extent()
+                assert figure.bbox.x0 <= title.x0
+                assert title.x1 <= figure.bbox.x1
+
+
+def test_a_figure_is_no_axes(panel, mug):
+    with pytest.raises(TypeError, match="ax holds a Figure; accepted are"):
+        plot_shapelets(mug, panel, ax=Figure())
+
+
 class TestCrossAttention:
     def test_weights_are_those_of_the_transformer(self, panel, mug):
         panel[3, :, 10:20] = np.nan
@@ -194,6 +215,13 @@ class TestCrossAttention:
             message = rf"ax holds a {type(other).__name__}; accepted .*'s Axes\."
             with pytest.raises(TypeError, match=message):
                 plot_cross_attention(mug, panel, ax=[given[0], other])
+
+    def test_the_title_stays_in_the_figure_above_a_factor_of_the_values(self, panel):
+        panel *= 1e-9
+        above, _ = plot_cross_attention(small_mug().fit(panel), panel)
+        above.figure.draw_without_rendering()
+        assert above.yaxis.get_offset_text().get_text()
+        assert above.title.get_window_extent().y1 <= above.figure.bbox.y1
 
     @pytest.mark.parametrize(
         "parameters",

@@ -141,8 +141,18 @@ def test_equal_embeddings_lie_on_one_point(ax):
 
 
 def test_embedding_and_labels_must_agree(ax, embedding):
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    message = "y has 2 labels, but embedding has 30 series"
+    with pytest.raises(ValueError, match=message):
         plot_embedding(embedding, [0, 1], ax=ax)
+
+
+def test_what_is_no_embedding(ax, panel):
+    for other, shape in ((panel, r"\(12, 2, 30\)"), (panel[0, 0], r"\(30,\)")):
+        message = rf"embedding has shape {shape}; accepted is \(n_series, n_features\)"
+        with pytest.raises(ValueError, match=message):
+            plot_embedding(other, ax=ax)
+    with pytest.raises(TypeError, match="embedding is a MUGTransformer; accepted is"):
+        plot_embedding(MUGTransformer(), ax=ax)
 
 
 def test_loss_curve_has_one_line_a_term(ax):
@@ -170,6 +180,7 @@ def test_loss_curve_of_an_estimator(ax):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
+        (None, "None was given, and a fitted MUGTransformer or its history_"),
         ([1.1, 0.8], r"holds 1\.1, and a dict for each epoch"),
         ([{"loss": 1.1}], r"holds {'loss': 1\.1}, and .* number as 'epoch'"),
         ([{"epoch": 1}], r"holds {'epoch': 1}, and .* and its 'loss'"),
@@ -220,6 +231,7 @@ def test_real_numbers_are_a_colour_scale(ax, embedding):
     (marks,) = ax.collections
     np.testing.assert_array_equal(marks.get_array(), y)
     assert (marks.get_sizes() > 10).all()  # square points
+    assert marks.get_linewidths() > 0  # the ends of the scale are dark and light
     _, scale = ax.figure.axes
     assert (ax.get_title(), scale.get_ylabel()) == ("Embedding", "y")
 
@@ -362,6 +374,15 @@ def test_long_class_names_widen_the_figure_and_stay_inside(embedding):
     # The axes are as wide as without a legend.
     width = without.get_window_extent().width
     assert ax.get_window_extent().width == pytest.approx(width, abs=20)
+
+
+def test_a_legend_higher_than_the_figure_makes_it_higher(embedding):
+    with mpl.rc_context({"font.size": 20}):
+        ax = plot_embedding(embedding, np.arange(30))
+        ax.figure.draw_without_rendering()
+    plt.close(ax.figure)
+    legend = ax.get_legend().get_window_extent()
+    assert 0 <= legend.y0 < legend.y1 <= ax.figure.bbox.y1
 
 
 def test_a_figure_that_was_given_keeps_its_width(embedding):
