@@ -69,7 +69,7 @@ for place, C in zip((-0.2, 0.2), grid["svc__C"], strict=True):
     ax.bar(np.arange(len(scores)) + place, scores, width=0.4, label=f"C = {C:g}")
 ax.set_xticks(np.arange(3), grid["mug__granularity"])
 ax.set(xlabel="granularity", ylabel="mean validation accuracy")
-ax.legend(loc="lower right")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %%
 # Tune only the classifier

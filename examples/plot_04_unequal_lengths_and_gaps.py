@@ -58,6 +58,7 @@ def without_block(series, share, rng):
 
 
 rng = np.random.default_rng(0)
+plt.style.use("tableau-colorblind10")
 fig, axes = plt.subplots(3, sharex=True, layout="constrained")
 shown = {
     "complete": data.X_test[0],
@@ -66,7 +67,7 @@ shown = {
 }
 for ax, (title, series) in zip(axes, shown.items(), strict=True):
     ax.plot(series[:4].T, ".-")
-    ax.set_title(title)
+    ax.set(title=title, ylabel="value")
 axes[-1].set_xlabel("timepoint (4 of 12 channels)")
 
 # %%

@@ -88,6 +88,7 @@ for ax, (name, (abnormal, n_normal)) in zip(axes, tasks.items(), strict=True):
             parts = [distance[~is_abnormal], distance[is_abnormal]]
             ax.hist(parts, bins=20, density=True, label=["normal", "abnormal"])
     ax.set(title=name, xlabel="distance to the nearest normal series (MUG)")
+axes[0].set_ylabel("density")
 axes[0].legend()
 
 # %%

@@ -99,10 +99,12 @@ def forecasts(past, target, new_past):
 # Root mean squared errors
 # ------------------------
 # The last "fine" token comes from the fine-grained encoder; the last "multi" token has
-# also drawn on the segments of the window.
+# also drawn on the segments of the window. On the left is the first test window, in
+# which noise and chance decide who comes closer; on the right are the errors over all
+# test windows, by the number of timepoints ahead.
 
-fig, axes = plt.subplots(2, figsize=(8, 5), layout="constrained")
-for ax, (name, series) in zip(axes, all_series.items(), strict=True):
+fig, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained")
+for (ax, errors), (name, series) in zip(axes, all_series.items(), strict=True):
     past, target = windows_and_targets(series[:1400])
     new_past, new_target = windows_and_targets(series[1400:])
     print(f"{name}: {len(past)} windows for training, {len(new_past)} for the test")
@@ -114,9 +116,14 @@ for ax, (name, series) in zip(axes, all_series.items(), strict=True):
     ax.plot(new_target[0], color="gray", ls="--", label="what followed")
     for method in ("ridge on raw values", "ridge on last multi token"):
         ax.plot(found[method][0], ".-", label=method)
+        error = np.sqrt(np.mean((found[method] - new_target) ** 2, axis=0))
+        errors.plot(np.arange(1, HORIZON + 1), error, ".-")
     ax.set(title=f"{name}, first test window", ylabel="value")
-axes[-1].set_xlabel("timepoints from the origin")
-axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    errors.set(title=f"{name}, all test windows", ylabel="root mean squared error")
+    errors.set_ylim(bottom=0)
+axes[1, 0].set_xlabel("timepoints from the origin")
+axes[1, 1].set_xlabel("timepoints ahead")
+fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 
 # %%
 # What to make of it

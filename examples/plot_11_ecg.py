@@ -129,11 +129,11 @@ for name, (train, test) in inputs.items():
 # with the coarse encoder it does, mostly thanks to the random shapelets of the bank.
 # Both granularities together are better for it than either alone, with the bank and
 # without it. The logistic regression does better on every embedding, and with the bank
-# it is as good on the coarse granularity alone: the gain of "multi" depends on the
-# classifier. These are results for one draw of artificial beats; they say nothing about
-# diagnosing real ones.
+# it is at least as good on the coarse granularity alone: the gain of "multi" depends on
+# the classifier. These are results for one draw of artificial beats; they say nothing
+# about diagnosing real ones.
 
-fig, axes = plt.subplots(1, 3, figsize=(10, 5), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(10, 4.7), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("fine", "coarse", "multi"), strict=True):
     ConfusionMatrixDisplay.from_predictions(
         y_test,
@@ -141,7 +141,9 @@ for ax, name in zip(axes, ("fine", "coarse", "multi"), strict=True):
         display_labels=CLASSES,
         xticks_rotation="vertical",
         colorbar=False,
-        im_kw={"vmin": 0, "vmax": 50},  # all beats of a class
+        cmap="Blues",
+        im_kw={"vmin": 0, "vmax": 80},  # all 50 beats of a class are still light
+        text_kw={"color": "black"},
         ax=ax,
     )
     ax.set_title(name)
