@@ -333,7 +333,7 @@ def _scatter(
     ax: Axes, points: NDArray[Any], colour: Any, marker: str, edge: float = 0
 ) -> Any:
     x, y = points.T
-    look = {"alpha": 0.85, "linewidths": edge, "edgecolors": "0.5"}
+    look: dict[str, Any] = {"alpha": 0.85, "linewidths": edge, "edgecolors": "0.5"}
     return ax.scatter(x, y, s=28, c=colour, marker=marker, **look)
 
 

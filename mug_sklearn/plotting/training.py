@@ -155,6 +155,9 @@ def plot_loss_curve(
 ) -> Axes:
     """Draw the training loss and each of its terms against the epoch.
 
+    The terms are drawn as they are, before their weights, such as that of 0.01 of the
+    cluster-wise triplets: the loss is their weighted sum.
+
     Parameters
     ----------
     estimator_or_history : MUGTransformer or list of dict
