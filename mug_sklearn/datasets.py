@@ -6,9 +6,11 @@ downloads anything.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +25,9 @@ __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts
 # To type checkers, a list of float64 arrays is no list of np.floating ones.
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[Any]]
 
+# The archives' files are in the former, but for some with signs of Windows in their
+# descriptions. A mark of UTF-8 at the beginning, which editors leave, is no text.
+_ENCODINGS = ("utf-8-sig", "cp1252")
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _ACCEPTED = (
     "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
@@ -214,18 +219,16 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
     >>> series.shape, y.shape
     ((20, 1, 24), (20,))
     """
-    from sktime.datasets import load_from_tsfile_to_dataframe
-
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     try:
         has_labels = _has_class_labels(path)
-        content = load_from_tsfile_to_dataframe(str(path))
+        content = _content_of_ts(path)
         frame, y = content if isinstance(content, tuple) else (content, None)
         series = [
-            np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
-            for row in frame.itertuples(index=False, name=None)
+            _channels(row, number)
+            for number, row in enumerate(frame.itertuples(index=False, name=None), 1)
         ]
     # The reader reports malformed text by whatever exception it ran into.
     except Exception as error:
@@ -233,6 +236,28 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
         raise ValueError(f"cannot read {path} as a .ts file: {line}{error}") from error
     labels = np.asarray(y, dtype=str) if has_labels else None
     return stacked(series), labels
+
+
+def _content_of_ts(path: Path) -> Any:
+    """What sktime reads, in the first encoding that the file can have."""
+    from sktime.datasets import load_from_tsfile_to_dataframe
+
+    first, last = _ENCODINGS
+    try:
+        return load_from_tsfile_to_dataframe(str(path), encoding=first)
+    except UnicodeDecodeError:
+        return load_from_tsfile_to_dataframe(str(path), encoding=last)
+
+
+def _channels(row: tuple[Any, ...], number: int) -> NDArray[np.float64]:
+    """The channels of a series, given by pandas, in one array."""
+    lengths = sorted({len(channel) for channel in row})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"the channels of series {number} have {lengths[0]} to {lengths[-1]} "
+            "timepoints; expected as many in each"
+        )
+    return np.stack([channel.to_numpy(dtype=np.float64) for channel in row])
 
 
 def stacked(series: list[NDArray[Any]]) -> Series:
@@ -264,7 +289,7 @@ def _ts_pair(folder: Path, name: str) -> tuple[Path, Path]:
 
 def _has_class_labels(path: Path) -> bool:
     """Whether the header of a .ts file announces class labels, not numeric targets."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding=_ENCODINGS[0], errors="replace") as file:
         for line in file:
             words = line.lower().split()
             if words[:1] == ["@data"]:
@@ -275,12 +300,16 @@ def _has_class_labels(path: Path) -> bool:
 
 
 def _lines_of_values(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Numbers and cells of a .ts file's lines, in lower case, as sktime reads them."""
+    """Numbers and cells of a .ts file's series, in lower case, as sktime reads them."""
     labels = _has_class_labels(path)
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            values = line.lower().rpartition(":")[0] if labels else line.lower()
-            yield number, [cell.strip() for cell in re.split("[:,]", values)]
+    with path.open(encoding=_ENCODINGS[0], errors="replace") as file:
+        lines = ((number, line.strip().lower()) for number, line in enumerate(file, 1))
+        header = takewhile(lambda numbered: numbered[1] != "@data", lines)
+        deque(header, maxlen=0)  # is passed over
+        for number, line in lines:
+            if line:
+                values = line.rpartition(":")[0] if labels else line
+                yield number, [cell.strip() for cell in re.split("[:,]", values)]
 
 
 def _load_ts_pair(folder: Path, name: str) -> Dataset:

@@ -235,6 +235,33 @@ def test_missing_values_in_ts_are_nan(tmp_path):
     np.testing.assert_array_equal(X, [[[0.1, np.nan, 3]]])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_ts_file_is_read_in_the_encodings_that_archives_have(tmp_path, encoding):
+    path = tmp_path / "x.ts"
+    write_ts(path, [[[1, 2, 3]]], ["é"], "@classLabel true é")
+    path.write_text("# 1990 \u2013 1995\n" + path.read_text(), encoding=encoding)
+    X, y = read_ts(path)
+    np.testing.assert_array_equal(X, [[[1, 2, 3]]])
+    assert list(y) == ["é"]
+
+
+def test_a_ts_file_whose_first_line_has_a_mark_of_its_encoding(tmp_path):
+    path = tmp_path / "x.ts"
+    path.write_text(
+        "@classLabel true a b\n@problemName x\n@timeStamps false\n"
+        "@univariate true\n@data\n1,2,3:a",
+        encoding="utf-8-sig",
+    )
+    assert list(read_ts(path)[1]) == ["a"]
+
+
+def test_channels_of_unequal_length_within_a_series_are_told_of(tmp_path):
+    path = tmp_path / "x.ts"
+    write_ts(path, [[[1, 2], [3, 4]], [[1, 2, 3, 4], [5, 6]]], ["a", "b"])
+    with pytest.raises(ValueError, match=r"channels of series 2 have 2 to 4 timepoi"):
+        read_ts(path)
+
+
 def test_a_ts_file_without_labels_has_none(tmp_path):
     header = "@problemName x\n@timeStamps false\n@univariate true\n"
     path = tmp_path / "x.ts"
@@ -275,6 +302,14 @@ def test_the_line_of_what_is_no_number_in_a_later_channel(tmp_path):
     path = tmp_path / "bad.ts"
     write_ts(path, [[["1", "2"], ["3", "4"]], [["5", "6"], ["7", "oops"]]], ["a", "b"])
     with pytest.raises(ValueError, match=r"bad\.ts .*: line 7: .*'oops'"):
+        read_ts(path)
+
+
+def test_the_line_of_an_empty_value_in_a_ts_file(tmp_path):
+    path = tmp_path / "bad.ts"
+    write_ts(path, [[["1", "2"]], [["3", ""]]], ["a", "b"])
+    path.write_text("# header\n\n" + path.read_text())
+    with pytest.raises(ValueError, match=r"bad\.ts .*: line 9: .*''"):
         read_ts(path)
 
 
