@@ -20,12 +20,17 @@ class FilledPanel(TransformerMixin, BaseEstimator):
     mean, as the archive's equal-length versions are, and a longer one is cut. The mean
     and standard deviation of each channel are those of the training series.
 
+    Parameters
+    ----------
+    min_timepoints : int, default=1
+        Length up to which all series are filled if none is as long.
+
     Attributes
     ----------
     location_, scale_ : ndarray of shape (n_channels,)
         Mean and standard deviation of each channel.
     n_timepoints_ : int
-        Length of the longest training series.
+        Length of the longest training series, at least `min_timepoints`.
 
     Examples
     --------
@@ -37,6 +42,9 @@ class FilledPanel(TransformerMixin, BaseEstimator):
     <BLANKLINE>
            [[-0.71,  0.71,  0.  ,  0.  ]]])
     """
+
+    def __init__(self, min_timepoints: int = 1) -> None:
+        self.min_timepoints = min_timepoints
 
     def fit(self, X: Series, y: Any = None) -> Self:
         """Learn the length, mean and standard deviation of the training series.
@@ -52,7 +60,7 @@ class FilledPanel(TransformerMixin, BaseEstimator):
         FilledPanel
         """
         panel = Panel(X)
-        self.n_timepoints_ = panel.n_timepoints
+        self.n_timepoints_ = max(panel.n_timepoints, self.min_timepoints)
         self.location_, self.scale_ = panel.channel_statistics
         return self
 

@@ -1,7 +1,8 @@
 """The methods that the benchmark compares, by name: MUG, its ablations and its peers.
 
 Every method reads the same panels. The peers of `aeon` accept no gaps, and few of them
-accept series of unequal length, so `FilledPanel` prepares the series for them.
+accept series of unequal length, so `FilledPanel` prepares the series for them. Random
+convolutions need as many timepoints as their kernels have.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,9 @@ from sklearn.pipeline import make_pipeline
 
 from .. import MUGTransformer
 from .._raw_values import FilledPanel, raw_values
+
+# Kernels of nine timepoints; MultiRocket lays them on the differences of a series, too.
+_SHORTEST_CONVOLVED = 10
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def _convolution(seed: int, name: str) -> Any:
     from aeon.transformations.collection import convolution_based
 
     return make_pipeline(
-        FilledPanel(), getattr(convolution_based, name)(random_state=seed)
+        FilledPanel(min_timepoints=_SHORTEST_CONVOLVED),
+        getattr(convolution_based, name)(random_state=seed),
     )
 
 

@@ -49,6 +49,23 @@ def test_filling_is_its_definition():
     np.testing.assert_array_equal(test, before)
 
 
+def test_series_are_filled_up_to_a_least_length():
+    X = [np.array([[1.0, 3.0]]), np.array([[5.0, 3.0, 3.0]])]
+    filled = FilledPanel(min_timepoints=5).fit_transform(X)
+    assert filled.shape == (2, 1, 5)
+    np.testing.assert_array_equal(filled[:, :, :3], FilledPanel().fit_transform(X))
+    means = [filled[0, 0, :2].mean(), filled[1, 0, :3].mean()]
+    np.testing.assert_allclose(filled[:, 0, 3:], np.repeat([means], 2, axis=0).T)
+
+
+@pytest.mark.parametrize("name", ["minirocket", "multirocket", "hydra"])
+def test_convolutions_take_series_shorter_than_their_kernels(name):
+    X = np.random.default_rng(0).normal(size=(12, 2, 8))
+    embedding = np.asarray(METHODS[name].make(0).fit(X).transform(X))
+    assert np.isfinite(embedding).all()
+    assert len(np.unique(embedding, axis=0)) == len(X)
+
+
 def test_longer_series_are_cut_and_unobserved_channels_are_zero():
     filled = FilledPanel().fit([np.ones((2, 5)), np.zeros((2, 4))])
     longer = np.full((1, 2, 9), np.nan)
