@@ -6,11 +6,9 @@ downloads anything.
 """
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -304,8 +302,9 @@ def _lines_of_values(path: Path) -> Iterator[tuple[int, list[str]]]:
     labels = _has_class_labels(path)
     with path.open(encoding=_ENCODINGS[0], errors="replace") as file:
         lines = ((number, line.strip().lower()) for number, line in enumerate(file, 1))
-        header = takewhile(lambda numbered: numbered[1] != "@data", lines)
-        deque(header, maxlen=0)  # is passed over
+        for _, line in lines:
+            if line == "@data":
+                break
         for number, line in lines:
             if line:
                 values = line.rpartition(":")[0] if labels else line
