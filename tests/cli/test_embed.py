@@ -204,6 +204,18 @@ class TestInputs:
         assert_array_equal(X[:, 2:4], [[np.nan] * 2, [1.5, 3.5], [np.nan] * 2])
         assert X.shape[1] == max(4, names.count(",") + 1)
 
+    @pytest.mark.parametrize("blank", ["", "  ", "\t"])
+    def test_blank_lines_hide_nothing(self, tmp_path, blank):
+        path = tmp_path / "a.csv"
+        path.write_text(f"{blank}\na,b\n{blank}\n1.5,2.5\n{blank}\n")
+        assert_array_equal(read_series_file(path), [[1.5, 2.5]])
+        path.write_text(f"0,1.5\n1,2.5\n{blank}\n2,0.5\n")
+        with pytest.raises(ValueError, match="its first column, 0, 1 and so on, num"):
+            read_series_file(path)
+        path.write_text(f"1.5,2.5,1\n2.5,0.5,2\n{blank}\n0.5,1.5,1\n")
+        with pytest.warns(UserWarning, match="The last column of 'a.csv', 1, 2, 1"):
+            read_series_file(path)
+
     def test_a_mark_of_a_spreadsheet_is_no_part_of_the_first_cell(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text("1.5,2.5\n3.5,4.5\n", encoding="utf-8-sig")
