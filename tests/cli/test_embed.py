@@ -124,6 +124,11 @@ class TestInputs:
             "0,,1,2\n3.5,4,5,6\n2.5,1,1,1",
             ",1,2\n3,4,5\n6,7,8",
             "1,2,3\n1.5,2.5,4\n2.5,0.5,1",
+            "1,2\n0.5,1.5",
+            "1,2,3",
+            "5,0.5\n3,1.5",
+            "5\n3\n7",
+            "1,5\n2,9\n3,7",
             "NA,NA,NA\n1,0.5,1.5\n2,2.5,0.5",
         ],
     )
@@ -153,6 +158,7 @@ class TestInputs:
             ("0,0.5,1.5\n0,2.5,0.5", set()),  # equal for all
             ("1,0.5,3\n2,2.5,0.5\n1,1.5,2.5", set()),  # not the only whole numbers
             ("1,2,3,4\n2,2,3,4\n1,2,3,4", set()),
+            ("3,5\n1,4\n1,6", set()),  # beside no decimals
             ("a,b,c\n3,0.5,1.5\n4,2.5,0.5", {"first"}),  # two may count by chance
             ("0.5,1.5,1,\n2.5,0.5,2,\n1.5,2.5,1,", {"last"}),  # commas after the last
             ("a,b,c\n0.5,1.5,1\n2.5,0.5,\n1.5,2.5,3", {"last"}),  # a label missing
@@ -373,6 +379,16 @@ class TestModel:
         assert "--max-epochs: not with --model" in capsys.readouterr().err
 
 
+def test_a_file_whose_embedding_overflows_is_named(table, capfd):
+    mug = small_mug(max_epochs=0).fit(table)
+    with torch.no_grad():
+        mug.network_.fine.embed.weight.fill_(1e38)
+    mug.save("model")
+    np.save("a.npy", table)
+    assert main(["embed", "a.npy", "o.npy", "--model", "model", "--quiet"]) == 2
+    assert "error: 'a.npy': The embedding of series 0 of X" in capfd.readouterr().err
+
+
 def test_rows_are_counted_in_the_whole_file(table, monkeypatch, capfd):
     monkeypatch.setattr(mug_sklearn.cli.embed, "CHUNK_SERIES", 5)
     np.save("train.npy", table)
@@ -418,6 +434,7 @@ class TestRefused:
         np.save("text.npy", np.array([["a", "b"]]))
         np.save("one.npy", np.arange(5.0))
         (tmp_path / "bad.csv").write_text("1,2\n3,x\n")
+        (tmp_path / "two_lines.csv").write_text('"a\n1",b\n\n3,x\n')
         (tmp_path / "word.csv").write_text("1,x\n3,4\n")
         (tmp_path / "empty.csv").write_text("")
         # Not nul.csv, which is a device on Windows.
@@ -457,11 +474,16 @@ class TestRefused:
         (tmp_path / "one_line.csv").write_text("a;b;c\n")
         days = np.arange(4).astype("datetime64[s]").reshape(2, 2)
         pd.DataFrame({"when": list(days)}).to_parquet("dates.parquet")
+        pd.DataFrame({"x": [[1.5, 2.5], None]}).to_parquet("absent.parquet")
         if os.name == "posix":
             (tmp_path / "loop.npz").symlink_to("loop.npz")
         pd.DataFrame(table[:4, :2]).to_csv("default.csv")
-        frame.round().astype(int).to_csv("whole.csv", header=False)
-        frame.rename(columns=lambda number: number + 1).to_csv("from1.csv", index=False)
+        whole = frame.round().astype(int)
+        whole.to_csv("whole.csv", header=False)
+        whole.to_csv("whole_columns.csv", index=False)
+        from1 = frame.rename(columns=lambda number: number + 1)
+        from1.to_csv("from1.csv", index=False)
+        from1.to_csv("indexed_from1.csv")
         (tmp_path / "bad.parquet").write_bytes(b"no parquet")
         (tmp_path / "bad.ts").write_text("no ts")
         (tmp_path / "bad.model").write_text("no model")
@@ -503,7 +525,9 @@ class TestRefused:
             ("embed with_nul.csv out.npz", "line 2 holds a NUL character"),
             ("embed counted.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed columns.csv out.npz", "its first line counts 0, …, 29, as"),
+            ("embed whole_columns.csv out.npz", "its first line counts 0, …, 29, as"),
             ("embed from1.csv out.npz", "its first line counts 1, …, 30, as"),
+            ("embed indexed_from1.csv out.npz", "its first line counts 1, …, 30, as"),
             ("embed index.csv out.npz", "its first column has no name, as"),
             ("embed split.csv out.npz", "its first column has no name, as"),
             ("embed rows.csv out.npz", "and so on, numbers the series, as"),
@@ -511,6 +535,7 @@ class TestRefused:
             ("embed labelled.csv out.npz", "its first column, 0, 1 and so on, numbers"),
             ("embed one_line.csv out.npz", "it holds only a line without numbers"),
             ("embed dates.parquet out.npz", "its column holds dates or durations"),
+            ("embed absent.parquet out.npz", "its column holds something other than"),
             ("embed folder.npz out.npz", "'folder.npz' is not a regular file"),
             ("embed loop.npz out.npz", "there is no file 'loop.npz'"),
             ("embed default.csv out.npz", "its first line counts 0, …, 1, as"),
@@ -523,6 +548,7 @@ class TestRefused:
                 "embed bad.csv out.npz",
                 "cannot read 'bad.csv': line 2: could not convert",
             ),
+            ("embed two_lines.csv out.npz", "line 4: could not convert"),
             ("embed word.csv out.npz", "'x'; accepted are numbers, empty cells"),
             ("embed blank.csv out.npz", "cannot read 'blank.csv'"),
             ("embed truth.csv out.npz", "its first line, True, False and so on, may"),
@@ -544,7 +570,8 @@ class TestRefused:
             ("embed a.npy out.npz --model none", "there is no file 'none'"),
             ("embed a.npy out.npz --model bad.model", "not a complete file of"),
             ("embed three.npy out.npz --model model", "'three.npy': X has 3 channels"),
-            ("embed a.npy out.npz --device quantum", "device='quantum'"),
+            ("embed a.npy out.npz --device quantum", "error: device='quantum'"),
+            ("fit a.npy --save other --device quantum", "error: device='quantum'"),
             ("fit a.npy --save a.npy", "--save is IN, 'a.npy'"),
             ("fit a.npy --save no/model", "no folder 'no' for --save"),
             pytest.param(*("fit a.npy --save /proc/x", "be written"), marks=ON_LINUX),
