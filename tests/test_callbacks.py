@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
 
 from mug_sklearn import MUGTransformer
 from mug_sklearn.callbacks import Checkpoint
@@ -124,6 +125,28 @@ class TestEpochs:
         assert recorder.losses == [*mug.loss_curve_, mug.loss_curve_[-1]]
         assert set(vars(mug)) == {*vars(small_mug().fit(panel)), "_skl_callbacks"}
 
+    def test_each_is_told_of_the_data(self, panel, tmp_path):
+        class Listener(Interruption):
+            def __init__(self):
+                super().__init__(after=None)
+                self.labels = []
+
+            def on_fit_task_begin(self, estimator, context, *, X, y):
+                self.labels.append(y)
+
+            def on_fit_task_end(self, estimator, context, *, X, y):
+                self.labels.append(y)
+
+        y = np.repeat([0, 1], 6)
+        listener = Listener()
+        mug = small_mug().set_callbacks(Checkpoint(tmp_path), listener).fit(panel, y)
+        mug.partial_fit(panel, y)
+        (path, _) = sorted(tmp_path.iterdir())
+        MUGTransformer.load(path).set_callbacks(listener).resume(panel, y)
+        # As a call and its one epoch begin and end; in the resumed one none is left.
+        assert len(listener.labels) == 4 + 4 + 2
+        assert all(labels is y for labels in listener.labels)
+
     def test_fitted_estimator_is_what_a_fit_that_stops_there_gives(self, panel):
         recorder = Recorder()
         mug = small_mug(max_epochs=3).set_callbacks(recorder).fit(panel)
@@ -148,6 +171,8 @@ class TestEpochs:
                 for call in (*embed, mug.save, draw):
                     with pytest.raises(NotFittedError, match=r"is being fitted.*copy"):
                         call(panel)
+                with pytest.raises(NotFittedError, match="not fitted yet"):
+                    check_is_fitted(mug)
                 with pytest.raises(NotFittedError, match="not fitted yet"):
                     deepcopy(mug).transform(panel)
                 self.n_refused += 1
@@ -194,13 +219,21 @@ class TestEpochs:
         assert [epoch["n_steps"] for epoch in mug.history_] == [3, 3, 3]
 
     @pytest.mark.filterwarnings("error::UserWarning")
-    def test_a_callbacks_lack_of_memory_is_not_that_of_training(self, panel):
-        class Hungry(Recorder):
+    @pytest.mark.parametrize("event", ["begin", "end"])
+    def test_a_callbacks_lack_of_memory_is_not_that_of_training(self, panel, event):
+        class Hungry(Interruption):
+            def on_fit_task_begin(self, estimator, context):
+                self.need("begin", context)
+
             def on_fit_task_end(self, estimator, context):
-                raise MemoryError("of the callback")
+                self.need("end", context)
+
+            def need(self, now, context):
+                if (now, context.task_name) == (event, "epoch"):
+                    raise MemoryError("of the callback")
 
         with pytest.raises(MemoryError, match="of the callback"):
-            small_mug().set_callbacks(Hungry()).fit(panel)
+            small_mug().set_callbacks(Hungry(after=None)).fit(panel)
 
     def test_a_failure_says_good_bye_and_leaves_the_estimator_as_it_was(self, panel):
         mug = small_mug(max_epochs=3).fit(panel)
@@ -389,7 +422,17 @@ class TestCheckpoint:
         resumed = MUGTransformer.load(path).resume(panel)
         assert_array_equal(resumed.transform(panel), mug.fit(panel).transform(panel))
 
-    def test_a_resumed_fit_tells_how_many_epochs_are_left(self, panel, tmp_path, capfd):
+    @pytest.mark.parametrize(
+        ("parameters", "n_left", "steps"),
+        [
+            ({"max_epochs": 5}, 3, "5/5"),
+            # Ten steps, six in an epoch: the second was cut short.
+            ({"max_epochs": "auto", "batch_size": 2}, 0, "10/10"),
+        ],
+    )
+    def test_a_resumed_fit_tells_how_many_epochs_are_left(
+        self, panel, tmp_path, capfd, monkeypatch, parameters, n_left, steps
+    ):
         class Counter(Interruption):
             n_left = None
 
@@ -397,12 +440,13 @@ class TestCheckpoint:
                 if context.task_name == "fit":
                     self.n_left = context.max_subtasks
 
+        monkeypatch.setattr("mug_sklearn._settings.AUTO_STEPS", 10)
         counter = Counter(after=None)
-        path = interrupted(small_mug(max_epochs=5), panel, tmp_path, after=2)
+        path = interrupted(small_mug(**parameters), panel, tmp_path, after=2)
         mug = MUGTransformer.load(path).set_params(verbose=1)
         mug.set_callbacks(counter).resume(panel)
-        assert counter.n_left == 3
-        assert "5/5" in capfd.readouterr().err
+        assert counter.n_left == n_left
+        assert steps in capfd.readouterr().err
 
     def test_each_fit_of_a_search_has_its_folder(self, panel, tmp_path):
         y = np.tile([0, 1], 6)
@@ -454,6 +498,13 @@ class TestCheckpoint:
         with pytest.raises(ValueError, match=message):
             mug.resume(panel)
         assert mug.n_iter_ == 2
+
+    def test_a_readout_without_its_granularity_is_refused(self, panel, tmp_path):
+        mug = small_mug(max_epochs=4, granularity="fine")
+        path = interrupted(mug, panel, tmp_path, after=2)
+        mug = MUGTransformer.load(path).set_params(readout="cross")
+        with pytest.raises(ValueError, match="readout='cross' needs"):
+            mug.resume(panel)
 
     def test_another_panel_is_refused(self, panel, tmp_path):
         path = interrupted(small_mug(max_epochs=4), panel, tmp_path, after=2)
