@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mug_sklearn import device
 from mug_sklearn._inference import _map_in_order
@@ -185,6 +185,32 @@ def test_products_have_one_thread_in_every_thread():
         assert threads.submit(inside).result() == {1}
 
 
+@pytest.mark.skipif(
+    any(
+        library.get("threading_layer") != "pthreads"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ),
+    reason="only OpenBLAS with threads of its own lets one thread alone set them",
+)
+def test_products_that_another_thread_has_limited_get_back_what_it_sets():
+    before = blas_threads()
+    is_inside, is_limited_no_more = Event(), Event()
+
+    def compute():
+        with repeatable_arithmetic():
+            is_inside.set()
+            is_limited_no_more.wait()
+
+    with ThreadPoolExecutor(1) as threads:
+        with threadpool_limits(max(before) + 1, user_api="blas"):
+            computed = threads.submit(compute)
+            is_inside.wait()
+        is_limited_no_more.set()
+        computed.result()
+    assert blas_threads() == before
+
+
 @pytest.mark.usefixtures("three_threads")
 def test_concurrent_callers_leave_the_setting_as_it_was():
     second_is_inside, first_is_out = Event(), Event()
@@ -283,12 +309,18 @@ def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
 
 
 @forks
+@pytest.mark.usefixtures("three_threads")
 def test_a_process_forked_inside_a_computation_stays_inside():
     before = blas_threads()
 
-    def stays_inside():
+    def inside():
         with repeatable_arithmetic() as n_outside:
-            return (n_outside, blas_threads()) == (1, {1})
+            return n_outside
+
+    def stays_inside():
+        with ThreadPoolExecutor(1) as threads:
+            n_for_another_thread = threads.submit(inside).result()
+        return (inside(), n_for_another_thread, blas_threads()) == (1, 3, {1})
 
     with repeatable_arithmetic():
         assert succeeds_in_a_fork(stays_inside)
