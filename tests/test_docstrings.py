@@ -1,13 +1,16 @@
 """Public docstrings hold what numpydoc asks for, but for what is excused here."""
 
+import ast
 import dataclasses
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 PUBLIC_MODULES = [
@@ -77,6 +80,21 @@ def test_public_docstrings_are_complete(name):
     excused = {*EXCUSED, "PR01"} if _is_record(name) else {*EXCUSED}
     errors = validate(name)["errors"]
     assert [f"{code}: {what}" for code, what in errors if code not in excused] == []
+
+
+@pytest.mark.parametrize("name", list(public_names()))
+def test_defaults_that_are_told_are_those_of_the_signature(name):
+    objects = public_objects()
+    owner, _, method = name.rpartition(".")
+    value = objects[name] if name in objects else getattr(objects[owner], method)
+    if isinstance(value, property):
+        return
+    parameters = inspect.signature(value).parameters
+    for names, kind, _ in NumpyDocString(inspect.getdoc(value))["Parameters"]:
+        if told := re.search("default=(.*)", kind):
+            expected = ast.literal_eval(told[1])
+            for one in names.split(", "):
+                assert repr(parameters[one].default) == repr(expected), one
 
 
 def test_every_excuse_is_needed():

@@ -204,6 +204,17 @@ REFUSED = [
     ({"max_epochs": -1}, "max_epochs"),
     ({"batch_size": 0}, "batch_size"),
     ({"learning_rate": 0.0}, "learning_rate"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"n_shapelets": 0}, "n_shapelets"),
+    ({"n_random_shapelets": -1}, "n_random_shapelets"),
+    ({"token_retrieval_weight": -0.1}, "token_retrieval_weight"),
+    ({"reconstruction_weight": -0.1}, "reconstruction_weight"),
+    ({"cluster_triplet_weight": -0.1}, "cluster_triplet_weight"),
+    ({"d_model": 1, "n_heads": 1}, "d_model"),
+    ({"n_heads": 0}, "n_heads"),
+    ({"n_layers": 0}, "n_layers"),
+    ({"n_iter_no_change": 0}, "n_iter_no_change"),
+    ({"tol": -1e-3}, "tol"),
     ({"granularity": "medium"}, "granularity"),
     ({"loss": "mse"}, "loss"),
     ({"embedding_dim": 0}, "embedding_dim"),
@@ -227,6 +238,17 @@ class TestParameters:
         monkeypatch.setattr(Course, "pretrain", started)
         with pytest.raises(ValueError, match=message):
             small_mug(**parameters).fit(panel)
+
+    def test_the_least_of_every_parameter_is_accepted(self, panel):
+        least = {"patch_length": 1, "max_tokens": 1, "segment_lengths": (1,)}
+        least |= {"n_shapelets": 1, "n_random_shapelets": 0, "embedding_dim": 1}
+        least |= {"d_model": 2, "n_heads": 1, "n_layers": 1, "batch_size": 1}
+        least |= {"n_iter_no_change": 1, "tol": 0, "cluster_triplet_weight": 0}
+        least |= {"token_retrieval_weight": 0, "reconstruction_weight": 0}
+        for settings in ({}, {"max_epochs": 0}):
+            embedding = small_mug(**least, **settings).fit_transform(panel)
+            assert embedding.shape == (12, 1)
+            assert np.isfinite(embedding).all()
 
     def test_an_absent_device(self, panel):
         absent = f"cuda:{torch.cuda.device_count()}"
