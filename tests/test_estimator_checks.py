@@ -42,3 +42,10 @@ def test_check_estimator_at_default_size(estimator, check):
 )
 def test_further_check(name):
     getattr(estimator_checks, name)("MUGTransformer", small_mug())
+
+
+def test_tags_tell_which_input_is_taken():
+    tags = small_mug().__sklearn_tags__().input_tags
+    assert tags.two_d_array
+    assert tags.three_d_array
+    assert tags.allow_nan

@@ -676,6 +676,10 @@ class TestRefused:
             small_mug().transform(panel)
         with pytest.raises(NotFittedError):
             small_mug().transform_granularities(panel)
+        with pytest.raises(NotFittedError):
+            small_mug().to("cpu")
+        with pytest.raises(NotFittedError):
+            small_mug().resume(panel)
 
 
 class TestCallersData:

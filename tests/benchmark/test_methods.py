@@ -43,6 +43,7 @@ def test_filling_is_its_definition():
     train, test = gappy_panel()[0], gappy_panel(seed=1)[0]
     test[2, 0, :3] = np.nan
     test[3, 1, 38:] = np.nan
+    test[4, 0, :5], test[4, 0, 5], test[4, 0, 6:] = np.nan, 1.5, np.nan
     before = test.copy()
     actual = FilledPanel().fit(train).transform(test)
     np.testing.assert_allclose(actual, slowly_filled(train, test), atol=1e-12)

@@ -97,13 +97,15 @@ def test_the_pictures_are_of_the_test_series_and_of_the_training_of_mug(kept):
         assert ax.get_window_extent().x1 <= legend.x0
 
 
-def test_more_classes_than_colours(kept):
+@pytest.mark.parametrize(("n_classes", "n_marks"), [(48, 48), (49, 1)])
+def test_as_many_classes_as_marks_and_more(kept, n_classes, n_marks):
     X = np.random.default_rng(0).normal(size=(98, 8))
-    y = [f"class {i}" for i in range(49)] * 2
+    y = [f"class {i % n_classes}" for i in range(98)]
     np.savez("many.npz", X_train=X, y_train=y, X_test=X, y_test=y)
     assert main(["demo", "--dataset", "many.npz", "--max-epochs", "1"]) == 0
-    (marks,) = kept[0].axes[0].collections
-    assert len(marks.get_offsets()) == 98
+    marks = kept[0].axes[0].collections
+    assert len(marks) == n_marks
+    assert sum(len(one.get_offsets()) for one in marks) == 98
 
 
 def test_the_table_tells_times_apart(capsys, monkeypatch):
