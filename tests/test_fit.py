@@ -586,9 +586,11 @@ class TestTraining:
         assert [len(levels) for levels in sources] == [8, 8]
         assert sources[0] != sources[1]
 
-    def test_the_network_keeps_no_gradients(self, panel):
-        weights = small_mug().fit(panel).network_.parameters()
-        assert all(weight.grad is None for weight in weights)
+    @pytest.mark.parametrize("granularity", ["multi", "fine", "coarse"])
+    def test_the_network_is_ready_to_embed(self, panel, granularity):
+        network = small_mug(granularity=granularity).fit(panel).network_
+        assert not any(module.training for module in network.modules())
+        assert all(weight.grad is None for weight in network.parameters())
 
     def test_untrained(self, panel):
         mug = small_mug(max_epochs=0).fit(panel)

@@ -386,6 +386,11 @@ def test_any_state_of_plain_values_comes_back(path, state):
     assert read_state(path) == state
 
 
+def test_scalars_of_numpy_come_back_as_pythons(path):
+    write_state(path, {"x": [np.int64(3), np.bool_(True), np.str_("a"), np.float32(2)]})
+    assert repr(read_state(path)["x"]) == "[3, True, 'a', 2.0]"
+
+
 def test_keys_that_would_come_back_as_text_are_refused(path):
     with pytest.raises(ValueError, match=r"x\.y=\{1: 2\} cannot be saved"):
         write_state(path, {"x": {"y": {1: 2}}})
