@@ -94,7 +94,7 @@ def _make_estimator(settings: Sequence[str], show: bool) -> MUGTransformer:
             raise ValueError(f"Invalid parameter {name!r} for MUGTransformer")
         try:
             parameters[name] = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, TypeError):  # that of {[]: 1}, say
             parameters[name] = text
     if parameters["random_state"] is None:
         raise ValueError(

@@ -198,6 +198,41 @@ def test_one_process_needs_no_launcher(series, path, monkeypatch):
     assert MUGTransformer.load(saved).loss_curve_ == alone.loss_curve_
 
 
+def test_progress_is_shown_if_asked_for(path, capfd):
+    command = ["fit", str(path), "--save", str(path.with_name("model"))]
+    parameters = ["--parameters", *as_arguments(SETTINGS)]
+    assert main([*command, *parameters]) == 0
+    assert capfd.readouterr().err == ""
+    assert main([*command, "--verbose", *parameters]) == 0
+    assert re.search(r"MUGTransformer.*4/4", capfd.readouterr().err)
+
+
+def test_the_first_process_alone_shows_progress_and_saves(path):
+    script = path.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys
+        from pathlib import Path
+        from mug_sklearn.distributed.torchrun import main
+
+        own = Path(sys.argv[1]).with_name("of-" + os.environ["RANK"])
+        own.mkdir()
+        sys.stderr = open(own / "shown", "w")
+        sys.exit(main(["fit", *sys.argv[1:], "--save", str(own / "model")]))
+        """)
+    )
+    outcome = torchrun(
+        *(str(script), str(path), "--verbose"),
+        *("--parameters", *as_arguments(SETTINGS)),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    first, second = (path.with_name(f"of-{rank}") for rank in range(2))
+    assert (first / "model").exists()
+    assert "4/4" in (first / "shown").read_text()
+    assert not (second / "model").exists()
+    assert "4/4" not in (second / "shown").read_text()
+
+
 def test_without_a_seed_it_is_zero(series, path):
     saved = path.with_name("model")
     arguments = ["--save", str(saved), "--parameters", "max_epochs=0"]
@@ -217,6 +252,8 @@ def test_without_a_seed_it_is_zero(series, path):
         (["d_model=-8"], "'d_model' parameter of MUGTransformer must be an int"),
         (["random_state=None"], "give an int"),
         (["loss=mse"], "'loss' parameter"),
+        (["device=cuda:999"], "device='cuda:999' is not available"),
+        (["segment_lengths={[5]: 10}"], "'segment_lengths' parameter"),
     ],
 )
 def test_bad_parameters_end_it_with_a_message(path, capsys, parameters, message):
