@@ -15,6 +15,7 @@ import torch
 from dask.distributed import Client, LocalCluster, get_task_stream
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -76,6 +77,21 @@ def kill_once(X, where, marker):
 
 def count_threads(X):
     return np.full((len(X), 1), torch.get_num_threads())
+
+
+class Centring(TransformerMixin, BaseEstimator):
+    """Looks at nothing in transform, not even whether it is fitted."""
+
+    def fit(self, X, y=None):
+        self.mean_ = X.mean(axis=0)
+        return self
+
+    def transform(self, X):
+        return X - self.mean_
+
+
+def parity(X):
+    return X & 1  # which floats do not have
 
 
 def with_seed(seed):
@@ -225,6 +241,14 @@ def test_whole_numbers(table_mug):
     assert_allclose(sequential(embedding), table_mug.transform(table), atol=1e-6)
 
 
+def test_whole_numbers_stay_whole():
+    table = np.arange(120).reshape(4, 30) % 7
+    embedding = transform(
+        FunctionTransformer(parity), da.from_array(table, chunks=(2, 30))
+    )
+    assert_array_equal(sequential(embedding), table % 2)
+
+
 def test_a_block_takes_one_thread():
     with torch_threads(2):
         embedding = transform(
@@ -240,6 +264,8 @@ def test_unfitted(many):
         transform(small_mug(), X)
     with pytest.raises(NotFittedError):
         transform(make_pipeline(StandardScaler(), small_mug()), X)
+    with pytest.raises(NotFittedError):
+        transform(Centring(), X)
 
 
 def test_no_transformer(many):
@@ -265,9 +291,12 @@ def test_unknown_length(table_mug, many):
         transform(table_mug, X[X[:, 0] > 0].T)
 
 
-def test_wrong_width_is_found_at_once(mug, table_mug):
-    with pytest.raises(ValueError, match="30 features"):
-        transform(table_mug, da.zeros((40, 29), chunks=(10, 29)))
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_wrong_width_is_found_at_once(mug, table_mug, many):
+    named_mug = small_mug(max_epochs=0).fit(pd.DataFrame(many[:, 0]).add_prefix("t"))
+    for fitted in (table_mug, named_mug):
+        with pytest.raises(ValueError, match="30 features"):
+            transform(fitted, da.zeros((40, 29), chunks=(10, 29)))
     with pytest.raises(ValueError, match="X has 3 channels"):
         transform(mug, da.zeros((40, 3, 30), chunks=(10, 3, 30)))
 
