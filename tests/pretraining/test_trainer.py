@@ -180,6 +180,11 @@ def test_learning_rate_warms_up_and_decays():
     assert factors[-1] < 1e-3
 
 
+def test_a_short_training_warms_up_in_its_first_step():
+    factors = [learning_rate_factor(step, 4) for step in range(4)]
+    assert factors == pytest.approx([1, 1, 0.75, 0.25])
+
+
 def test_steps_take_the_schedules_rate_clipped_gradients_and_two_views(monkeypatch):
     trainer, _ = make_trainer(learning_rate=0.02)
     rates, norms, seen, loss_terms = [], [], [], trainer.loss_terms
@@ -217,6 +222,7 @@ def test_the_window_of_the_early_stop_is_in_epochs():
         ([1.0] * 25 + [0.98] * 25, [False] * 50),
         ([1.0] * 25 + [0.995] * 25, [False] * 49 + [True]),
         ([-1.0] * 25 + [-1.02] * 25, [False] * 50),
+        ([-1.0] * 25 + [-1.005] * 25, [False] * 49 + [True]),
         ([0.01] * 25 + [0.0098] * 25, [False] * 50),
         ([100.0] * 25 + [99.5] * 25, [False] * 49 + [True]),
         # What lies before both windows no longer counts.
@@ -231,6 +237,15 @@ def test_early_stop_compares_two_windows(losses, stops):
         trainer.losses.append({"loss": loss})
         found.append(trainer.has_converged())
     assert found == stops
+
+
+def test_no_more_steps_are_done_than_planned_or_needed():
+    trainer, _ = make_trainer(n_steps=5)
+    assert len(run(trainer, 100)) == 5
+    # Two windows of 25 steps, of which the second cannot be as good as asked for.
+    stopping = {"early_stopping": True, "n_iter_no_change": 1, "tol": 1e9}
+    trainer, _ = make_trainer(n_steps=60, **stopping)
+    assert len(run(trainer)) == 50
 
 
 def test_every_weight_of_the_method_is_trained():
