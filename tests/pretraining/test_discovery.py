@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mug_sklearn.nn.coarse import cut_segments
+from mug_sklearn.nn.coarse import SegmentScale, cut_segments
+from mug_sklearn.nn.network import MUGConfig, build_network, initialise
 from mug_sklearn.pretraining.clustering import cluster
 from mug_sklearn.pretraining.discovery import (
     discover_shapelets,
@@ -160,6 +161,39 @@ def test_of_many_segments_some_of_any_series_are_candidates(panel, monkeypatch):
             means = transform.values.mean(dim=(1, 2))
             origins.update((means / 100).round().int().tolist())
     assert origins == set(range(12))
+
+
+def shapelets_of_whole_series(panel, n_shapelets):
+    settings = {"segment_lengths": (30,), "n_shapelets": n_shapelets, "max_epochs": 0}
+    (transform,) = small_mug(**settings).fit(panel).network_.shapelets
+    return transform.values.flatten(1)
+
+
+def test_of_many_segments_none_is_a_candidate_twice(panel, monkeypatch):
+    monkeypatch.setattr("mug_sklearn.pretraining.discovery.MAX_CANDIDATES", 11)
+    assert len(shapelets_of_whole_series(panel, 11).unique(dim=0)) == 11
+
+
+def test_of_few_segments_the_best_are_repeated_first(panel):
+    shapelets = shapelets_of_whole_series(panel[:3], 50)
+    n_segments = len(shapelets.unique(dim=0))
+    assert 3 <= n_segments < 25
+    assert torch.equal(shapelets[n_segments:], shapelets[:-n_segments])
+
+
+@pytest.mark.parametrize("padding", [0, 9])
+def test_padding_gives_no_shapelet(padding):
+    scale = SegmentScale(length=6, pooling=1, width=6, stride=6)
+    config = MUGConfig("coarse", 1, 31, 1, 8, segment_scales=(scale,), n_shapelets=2)
+    network = build_network(config)
+    initialise(network, torch.Generator().manual_seed(0))
+    # The only value is the first of a segment that lies in the padding otherwise.
+    observed = torch.zeros(3, 1, 31 + padding, dtype=torch.bool)
+    observed[..., 30] = True
+    rng = np.random.default_rng(0)
+    discover_shapelets(network.eval(), 1.0 * observed, observed, rng)
+    (transform,) = network.shapelets
+    assert not transform.observed.any()
 
 
 def test_a_sparse_series_gives_no_shapelet(panel):
