@@ -217,9 +217,11 @@ def test_patterns_are_in_full_groups_for_each_mix(channels, asked, number):
         assert scale.patterns.shape[1] % GROUP_SIZE == 0
 
 
-def test_tensors_in_many_runs_and_chunks(monkeypatch):
+# For each of 3 * 8 signals one response at once, or those of a group and a half.
+@pytest.mark.parametrize("n_responses", [1, 24 * 12 * 70])
+def test_tensors_in_many_runs_and_chunks(n_responses, monkeypatch):
     monkeypatch.setattr(bank_module, "SHORTEST_RUN", 16)
-    monkeypatch.setattr(bank_module, "CPU_RESPONSES", 1)
+    monkeypatch.setattr(bank_module, "CPU_RESPONSES", n_responses)
     values, observed = gappy(3, 11, 70, 0.7)
     for scale in make_bank(11, 70, 128).scales:
         ours, theirs = (way(scale, values, observed) for way in WAYS.values())
@@ -272,6 +274,29 @@ def test_no_kernel_without_a_gpu():
     assert not _kernel_runs(torch.device("cuda"))
 
 
+@pytest.mark.parametrize(
+    ("error", "is_shortage"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError(), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("Failed to find C compiler"), False),
+    ],
+    ids=repr,
+)
+def test_a_shortage_of_memory_is_no_lack_of_a_kernel(error, is_shortage, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(DilatedShapelets, "features_by_kernel", fail)
+    ask = _kernel_runs.__wrapped__  # whose answer nothing remembers
+    if is_shortage:
+        with pytest.raises(type(error)):
+            ask(torch.device("cpu"))
+    else:
+        assert not ask(torch.device("cpu"))
+
+
 def test_a_series_has_the_same_features_in_every_batch():
     bank = make_bank(3, 300).float()
     values, observed = gappy(5, 3, 300, 0.9)
@@ -288,6 +313,11 @@ def double(number):
 def test_loops_compile_where_nothing_may_be_written(monkeypatch):
     monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
     assert compiled(double)(4) == 8
+
+
+def test_without_a_compiler_a_loop_is_the_function(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    assert compiled(double) is double
 
 
 def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_path):
