@@ -329,6 +329,9 @@ def test_loops_run_where_the_disk_is_full_when_they_are_kept(monkeypatch, tmp_pa
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
     assert compiled(double)(4) == 8
     assert list(tmp_path.rglob("*.nbi"))
+    # Nor may there be room to note that nothing was kept.
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_index", full)
+    assert compiled(double)(4) == 8
 
 
 def test_a_damaged_cache_is_written_anew(monkeypatch, tmp_path):
