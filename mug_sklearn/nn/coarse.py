@@ -25,6 +25,10 @@ from .layers import (
     require_one_token,
 )
 
+# Numbers in windows that are in memory together on a CPU. More leave its cache, and
+# more than some 16 MB get memory that the system must clear first.
+WINDOW_NUMBERS = 2**21
+
 
 @dataclass(frozen=True)
 class SegmentScale:
@@ -261,7 +265,18 @@ class ShapeletTransform(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Distances of the best matches, (n, C, T) -> (n, n_shapelets)."""
-        return self.distances(values, observed).amin(dim=-1)
+        size = self._n_at_once(values)
+        parts = zip(values.split(size), observed.split(size), strict=True)
+        best = [self.distances(*part).amin(dim=-1) for part in parts]
+        return torch.cat(best)
+
+    def _n_at_once(self, values: Tensor) -> int:
+        """Number of series whose windows are together in memory."""
+        if values.device.type != "cpu":
+            return max(1, len(values))
+        n_points = -(-values.shape[-1] // self.scale.pooling)
+        n_aligned = n_points + -n_points % ALIGNED
+        return max(1, WINDOW_NUMBERS // (3 * self.values[0].numel() * n_aligned))
 
     def distances(self, values: Tensor, observed: Tensor) -> Tensor:
         """Distances at each position, (n, C, T) -> (n, n_shapelets, positions).

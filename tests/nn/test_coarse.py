@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mug_sklearn.device import repeatable_arithmetic
-from mug_sklearn.nn import layers
+from mug_sklearn.nn import coarse, layers
 from mug_sklearn.nn.coarse import (
     CoarseEncoder,
     SegmentScale,
@@ -259,6 +259,27 @@ def test_shapelet_transform_is_the_best_match(share, pooling):
                 known[shapelet].numpy(),
             )
             assert actual[series, shapelet].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_at_once", [1, 2, 5, 6])
+def test_as_many_series_as_their_windows_allow_are_matched_at_once(
+    n_at_once, monkeypatch
+):
+    transform = ShapeletTransform(SegmentScale(6, 2, 3, 1), 4, 2)
+    transform.values.copy_(gappy(n=4, length=3, share=1.0, seed=3)[0])
+    values, observed = gappy(n=5)
+    values = values.float()
+    expected = transform.distances(values, observed).amin(dim=-1)
+    one = transform._windows(torch.zeros(1, 3 * 2, 12)).numel()
+    monkeypatch.setattr(coarse, "WINDOW_NUMBERS", (n_at_once + 1) * one - 1)
+    assert transform._n_at_once(values) == n_at_once
+    torch.testing.assert_close(transform(values, observed), expected, rtol=0, atol=0)
+
+
+def test_windows_of_a_single_series_may_be_larger(monkeypatch):
+    monkeypatch.setattr(coarse, "WINDOW_NUMBERS", 1)
+    transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 1, 2).double()
+    assert transform(*gappy()).shape == (3, 1)
 
 
 def test_shapelets_with_as_many_gaps_elsewhere_are_matched_on_their_own():
