@@ -73,8 +73,9 @@ def _survey(path: Path) -> tuple[int, int]:
     """
     with path.open(**_TEXT) as file:
         reader = csv.reader(_refusing_nul(file), skipinitialspace=True)
-        # A line of spaces is empty to pandas, too; to csv it is a cell.
-        rows = (row for row in reader if len(row) > 1 or "".join(row).strip())
+        # A line of spaces and tabs is empty to pandas, too; to csv it is a cell. One of
+        # other white space is a cell to both.
+        rows = (row for row in reader if len(row) > 1 or "".join(row).strip(" \t"))
         top = next(rows, None)
         n_lines_of_top = reader.line_num
         if top is None:
