@@ -186,11 +186,12 @@ def test_products_have_one_thread_in_every_thread():
 
 
 @pytest.mark.skipif(
-    any(
-        library.get("threading_layer") != "pthreads"
+    {
+        library.get("threading_layer")
         for library in threadpool_info()
         if library["user_api"] == "blas"
-    ),
+    }
+    != {"pthreads"},
     reason="only OpenBLAS with threads of its own lets one thread alone set them",
 )
 def test_products_that_another_thread_has_limited_get_back_what_it_sets():
