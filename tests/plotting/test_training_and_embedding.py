@@ -231,7 +231,10 @@ def test_real_numbers_are_a_colour_scale(ax, embedding):
     (marks,) = ax.collections
     np.testing.assert_array_equal(marks.get_array(), y)
     assert (marks.get_sizes() > 10).all()  # square points
-    assert marks.get_linewidths() > 0  # the ends of the scale are dark and light
+    # The ends of the scale are dark and light.
+    assert marks.get_linewidths() > 0
+    (edge,) = marks.get_edgecolors()
+    np.testing.assert_allclose(edge[:3], 0.5)
     _, scale = ax.figure.axes
     assert (ax.get_title(), scale.get_ylabel()) == ("Embedding", "y")
 
