@@ -313,6 +313,14 @@ def test_the_line_of_an_empty_value_in_a_ts_file(tmp_path):
         read_ts(path)
 
 
+def test_the_line_of_what_is_no_number_in_a_ts_file_without_labels(tmp_path):
+    path = tmp_path / "bad.ts"
+    # Where labels would be is a channel like the others.
+    write_ts(path, [[[1, 2]], [[3, 4]]], ["5,6", "x,8"], "@classLabel false")
+    with pytest.raises(ValueError, match=r"bad\.ts .*: line 7: .*'x'"):
+        read_ts(path)
+
+
 def test_file_of_another_kind(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("1,2,3")
