@@ -72,10 +72,8 @@ def _survey(path: Path) -> tuple[int, int]:
     labels is warned of.
     """
     with path.open(**_TEXT) as file:
-        reader = csv.reader(_refusing_nul(file), skipinitialspace=True)
-        # A line of spaces and tabs is empty to pandas, too; to csv it is a cell. One of
-        # other white space is a cell to both.
-        rows = (row for row in reader if len(row) > 1 or "".join(row).strip(" \t"))
+        reader = csv.reader(_lines_as_pandas(file), skipinitialspace=True)
+        rows = (row for row in reader if row)
         top = next(rows, None)
         n_lines_of_top = reader.line_num
         if top is None:
@@ -108,12 +106,15 @@ def _survey(path: Path) -> tuple[int, int]:
     return n_lines_of_top if has_names else 0, max(len(top), below.widest)
 
 
-def _refusing_nul(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of text, in which pandas would read a cell with NUL as empty."""
+def _lines_as_pandas(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of text, of which csv must make what pandas makes of them.
+
+    To pandas a line of spaces and tabs is empty, and a cell with NUL would be, too.
+    """
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             raise ValueError(f"line {number} holds a NUL character, so it is no text")
-        yield line
+        yield line if line.strip(" \t\r\n") else "\n"
 
 
 class _Rows(NamedTuple):

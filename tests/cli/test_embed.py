@@ -222,8 +222,8 @@ class TestInputs:
         with pytest.warns(UserWarning, match="The last column of 'a.csv', 1, 2, 1"):
             read_series_file(path)
 
-    @pytest.mark.parametrize("space", ["\f", "\v", "\xa0"])
-    def test_a_line_of_other_white_space_hides_no_series(self, tmp_path, space):
+    @pytest.mark.parametrize("space", ["\f", "\v", "\xa0", '" "'])
+    def test_a_line_with_another_space_hides_no_series(self, tmp_path, space):
         path = tmp_path / "a.csv"
         path.write_text(f"{space}\n0.5,1.5\n2.5,3.5\n", encoding="utf-8")
         assert_array_equal(read_series_file(path), [[0.5, 1.5], [2.5, 3.5]])
