@@ -444,7 +444,7 @@ def _end_last_line(file: BinaryIO) -> None:
     """Let the file end with a whole line.
 
     One that was cut off while being written is taken off. One with all its fields, as
-    an editor may leave it, gets an end.
+    an editor may leave it, or with more, which reading refuses, gets an end.
     """
     file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
     if file.read(1) in (b"", b"\n"):
@@ -457,10 +457,10 @@ def _end_last_line(file: BinaryIO) -> None:
         (fields,) = csv.reader([last], strict=True)
     except csv.Error:  # a quote without an end
         fields = []
-    if len(fields) == len(RESULT_COLUMNS):
-        file.write(b"\n")
-    else:
+    if len(fields) < len(RESULT_COLUMNS):
         file.truncate(start)
+    else:
+        file.write(b"\n")
 
 
 def _lock(path: Path) -> FileLock:

@@ -22,6 +22,7 @@ from joblib import parallel_config
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mug_sklearn.benchmark import METHODS as ALL_METHODS
 from mug_sklearn.benchmark import Method, load_results, memory, run_benchmark, runner
@@ -153,6 +154,17 @@ def test_every_pair_has_its_rows(datasets, tmp_path, monkeypatch):
     assert (datetime.now(UTC) - times < timedelta(minutes=5)).all()
 
 
+def test_test_series_count_for_which_data_set_is_larger(tmp_path):
+    for name, n_train, n_test in (("A", 8, 4), ("B", 6, 20)):
+        parts = {"train": n_train, "test": n_test}
+        arrays = {f"X_{part}": np.ones((n, 5)) for part, n in parts.items()}
+        arrays |= {f"y_{part}": np.arange(n) % 2 for part, n in parts.items()}
+        np.savez(tmp_path / name, **arrays)
+    sources = {name: tmp_path / f"{name}.npz" for name in "AB"}
+    run(sources, tmp_path / "r.csv", ["raw"])
+    assert load_results(tmp_path / "r.csv")["dataset"].tolist() == ["B", "A"]
+
+
 @pytest.mark.parametrize("kind", [Path, lambda name: next(os.scandir())])
 def test_a_path_of_any_kind_is_no_bundled_name(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
@@ -171,6 +183,7 @@ def test_accuracy_is_the_pipelines(tmp_path):
     run({"UnitTest": "UnitTest"}, tmp_path / "r.csv", resamples=1)
     results = load_results(tmp_path / "r.csv").set_index(["resample", "seed"])
     assert results["accuracy"].nunique() > 2
+    assert (results["n_test"] == 22).all()
     for resample, seed in results.index:
         data = resample_split(load_dataset("UnitTest"), int(resample))
         model = make_pipeline(small(int(seed)), SVC()).fit(data.X_train, data.y_train)
@@ -309,6 +322,17 @@ def test_a_last_row_that_lacks_only_its_end_is_kept(one_set, tmp_path):
     assert load_results(output)["machine"].str.count("cores").tolist() == [1, 1]
 
 
+def test_a_last_row_with_a_field_too_many_is_refused_and_kept(one_set, tmp_path):
+    output = tmp_path / "r.csv"
+    run(one_set, output)
+    longer = output.read_text().rstrip() + ",a note"
+    output.write_text(longer)
+    n_columns = len(RESULT_COLUMNS)
+    with pytest.raises(ValueError, match=f"{n_columns + 1} fields in line 3, but"):
+        run(one_set, output)
+    assert output.read_text().rstrip() == longer
+
+
 def test_what_is_no_table_is_refused_as_such(one_set, tmp_path):
     output = tmp_path / "r.csv"
     flat = FunctionTransformer(lambda X: X.mean(axis=(1, 2)))
@@ -317,6 +341,15 @@ def test_what_is_no_table_is_refused_as_such(one_set, tmp_path):
     assert re.search(
         r"flat makes arrays of shapes \(\d+,\) .* n_features\) is exp", error
     )
+
+
+def test_tables_of_unlike_widths_are_refused_as_such(numbered, tmp_path):
+    output = tmp_path / "r.csv"
+    square = FunctionTransformer(lambda X: np.ones((len(X), len(X))))
+    methods = {"square": Method(lambda seed: square)}
+    assert run(numbered, output, methods, seeds=1) == 1
+    (error,) = load_results(output)["error"]
+    assert "square makes arrays of shapes (18, 18) and (12, 12) of" in error
 
 
 def test_a_failure_is_recorded_and_tried_again(one_set, tmp_path):
@@ -351,6 +384,7 @@ def test_every_classifier_of_a_failed_fit_has_its_row(one_set, tmp_path):
     results = load_results(output)
     assert list(results["classifier"]) == classifiers
     assert (results["error"] == "RuntimeError: no luck").all()
+    assert (results["n_train"] == 20).all()
 
 
 def test_a_classifier_that_fails_keeps_no_other_one_from_its_row(
@@ -455,6 +489,16 @@ def test_several_jobs_compute_on_one_thread_each(one_set, tmp_path):
             assert (widths == expected).all()
 
 
+def test_each_of_several_processes_multiplies_matrices_on_one_thread():
+    # Not in threads of a process, where OpenBLAS takes no limit.
+    with threadpool_limits(3):
+        for keep, expected in ((True, 3), (False, 1), (True, 3)):
+            with runner._threads(keep):
+                pools = threadpool_info()
+            found = {p["num_threads"] for p in pools if p["user_api"] == "blas"}
+            assert found <= {expected}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux resets the peak")
 def test_the_peak_of_memory_is_that_of_the_fit(one_set, tmp_path):
     methods = {"hungry": Method(lambda seed: Hungry(), is_random=False)} | METHODS
@@ -467,6 +511,14 @@ def test_a_process_whose_name_ends_within_a_character_has_a_peak(tmp_path, monke
     (tmp_path / "status").write_bytes(b"Name:\tpr\xc3\nVmHWM:\t  2048 kB\n")
     monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
     assert memory.peak_memory_mb() == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="compares with Linux's own file")
+def test_without_a_status_file_the_peak_is_in_megabytes_too(tmp_path, monkeypatch):
+    expected = memory.peak_memory_mb()
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "nothing")
+    # It may have been reached before the last reset.
+    assert 0.9 * expected < memory.peak_memory_mb() < 1e6
 
 
 def test_a_program_without_a_console_shows_no_progress(one_set, tmp_path, monkeypatch):
@@ -587,10 +639,13 @@ def test_a_line_that_another_run_left_torn_spoils_none(one_set, tmp_path):
     assert load_results(output)["method"].tolist() == ["small"]
 
 
-def test_a_row_without_an_outcome_is_run_again(one_set, tmp_path):
+@pytest.mark.parametrize("outcome", [{}, {"accuracy": "0.5", "error": "OSError: "}])
+def test_a_row_without_a_success_is_run_again(one_set, tmp_path, outcome):
     output = tmp_path / "r.csv"
-    row = ["A", "0", "small", "0", "svc", *[""] * (len(RESULT_COLUMNS) - 5)]
-    output.write_text(HEADER + ",".join(row) + "\n")
+    row = {"dataset": "A", "resample": "0", "method": "small", "seed": "0"}
+    row |= {"classifier": "svc"} | outcome
+    fields = [row.get(column, "") for column in RESULT_COLUMNS]
+    output.write_text(HEADER + ",".join(fields) + "\n")
     run(one_set, output, seeds=1)
     assert load_results(output)["accuracy"].item() > 0.9
 
@@ -613,6 +668,17 @@ def test_resamples_keep_each_series_with_its_label():
     np.testing.assert_array_equal(again.y_train, y[train])
     np.testing.assert_array_equal(again.y_test, y[test])
     assert np.unique(again.y_train, return_counts=True)[1].tolist() == [6, 6, 6]
+
+
+def test_resamples_take_series_of_unequal_length():
+    X, y = [np.full((1, 3 + i % 4), i) for i in range(12)], np.array([*"ab"] * 6)
+    again = resample_split(Dataset("x", X[:6], y[:6], X[6:], y[6:]), 1)
+    numbers = []
+    for part in (again.X_train, again.X_test):
+        for one in part:
+            numbers.append(one[0, 0])
+            np.testing.assert_array_equal(one, X[one[0, 0]])
+    assert sorted(numbers) == list(range(12))
 
 
 def test_resamples_keep_sizes_and_classes():
