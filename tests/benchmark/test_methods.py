@@ -67,6 +67,13 @@ def test_convolutions_take_series_shorter_than_their_kernels(name):
     assert len(np.unique(embedding, axis=0)) == len(X)
 
 
+def test_statistics_of_a_constant_series_are_numbers():
+    X = np.stack((np.zeros((1, 40)), np.sin(np.arange(40.0))[None]))
+    embedding = np.asarray(METHODS["catch22"].make(0).fit(X).transform(X))
+    assert embedding.shape == (2, 22)
+    assert np.isfinite(embedding).all()
+
+
 def test_longer_series_are_cut_and_unobserved_channels_are_zero():
     filled = FilledPanel().fit([np.ones((2, 5)), np.zeros((2, 4))])
     longer = np.full((1, 2, 9), np.nan)

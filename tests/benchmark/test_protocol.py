@@ -47,6 +47,17 @@ def test_each_fold_has_a_gamma_of_its_own(seed):
     assert_same_as_scikit_learn(X, y)
 
 
+def test_the_largest_finite_C_may_be_the_best():
+    X = np.random.default_rng(1).normal(size=(90, 2))
+    search = assert_same_as_scikit_learn(X, np.sin(6 * X[:, 0]) > 0)
+    assert search.best_params_["C"] == 1e4
+
+
+def test_large_values_of_single_precision_do_not_overflow():
+    X, y = make_classification(90, 12, n_informative=6, flip_y=0.2, random_state=0)
+    assert_same_as_scikit_learn((1e25 * X).astype(np.float32), y)
+
+
 @pytest.mark.parametrize(
     ("n_series", "n_classes", "are_few"),
     [(49, 2, True), (60, 13, True), (50, 2, False), (60, 12, False)],
@@ -122,6 +133,7 @@ def test_a_constant_embedding_is_no_obstacle():
 
 
 def test_of_too_many_series_it_sees_a_stratified_draw(monkeypatch):
+    assert protocol.MOST_SERIES == 10_000  # as in TS2Vec's protocol
     monkeypatch.setattr(protocol, "MOST_SERIES", 100)
     X, y = make_classification(201, 12, n_informative=6, weights=[0.8], random_state=0)
     y[0] = 2  # a class of one series
@@ -151,6 +163,20 @@ def test_units_change_nothing_in_linear_classifiers(name):
         for unit in (1.0, 1e-6)
     )
     np.testing.assert_array_equal(in_small_units, predicted)
+
+
+def test_ridge_may_shrink_little_or_much():
+    X = np.random.default_rng(0).normal(size=(60, 20))
+    told, y = np.column_stack((X[:, 0] > 0, X)), np.arange(60) % 2
+    for embedding, labels, alpha in ((told, told[:, 0], 1e-3), (X, y, 1e3)):
+        model = CLASSIFIERS["ridge"]().fit(embedding, labels)
+        assert model[-1].alpha_ == pytest.approx(alpha)
+
+
+@pytest.mark.filterwarnings("error")
+def test_logistic_regression_on_many_correlated_features_converges():
+    X = np.random.default_rng(0).normal(size=(300, 300)).cumsum(axis=1)
+    CLASSIFIERS["logistic"]().fit(X, np.arange(300) % 2)
 
 
 def test_what_is_no_label_is_refused_as_by_SVC():
