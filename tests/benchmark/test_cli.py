@@ -1,14 +1,18 @@
 """The benchmark on the command line."""
 
 import inspect
+import os
 import re
 import shutil
 import socket
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mug_sklearn.__main__ import main
+from mug_sklearn._raw_values import raw_values
 from mug_sklearn.benchmark import METHODS, load_results, run_benchmark
 from mug_sklearn.benchmark.cli import _run_parser
 
@@ -32,6 +36,11 @@ def connections(monkeypatch):
     return attempted
 
 
+def elsewhere(seed, process):
+    assert os.getpid() != process
+    return raw_values()
+
+
 def run(folder, output, *arguments):
     arguments = ["--data", folder, *arguments, "--output", output]
     return main(["benchmark", *map(str, arguments)])
@@ -51,7 +60,12 @@ def test_it_runs_and_reports(folder, output, capsys):
     assert "| A " in report
 
 
-def test_resamples_jobs_published_figures_and_pictures_arrive(folder, output, tmp_path):
+def test_resamples_jobs_published_figures_and_pictures_arrive(
+    folder, output, tmp_path, monkeypatch
+):
+    # Of two jobs, none is done in this process.
+    raw = replace(METHODS["raw"], make=partial(elsewhere, process=os.getpid()))
+    monkeypatch.setitem(METHODS, "raw", raw)
     arguments = ["--methods", "raw", "mug-untrained", "--seeds", "1"]
     arguments += ["--classifiers", "svc", "--resamples", "1", "--jobs", "2"]
     assert run(folder, output, *arguments) == 0
