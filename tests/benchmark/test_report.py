@@ -484,6 +484,10 @@ def test_report_with_published(write, published):
     assert "| C | 0.550 | **0.600** | – |" in part
     assert "mean on ucr (3)" in report
     sources = section(report, "## Sources of the published accuracies", "\x00")
+    assert (
+        "| source | methods |\n| --- | --- |\n"
+        "| paper | TS2Vec, DTW |\n| archive | ROCKET, DTW |"
+    ) in sources
     assert "DTW on A (0.500, 0.600)" in sources
     assert "not run: W, Y, Z." in sources
     assert "without published accuracies: D." in sources
@@ -562,6 +566,18 @@ def test_report_writes_its_pictures(write, published, tmp_path, monkeypatch):
     assert "found 2 methods" in section(report, "## Classifier: logistic", "\n## ")
 
 
+def test_pictures_of_a_file_are_of_its_methods(write, published, tmp_path, kept):
+    write_report(
+        write([run("A", "mug", 0.9), run("A", "raw", 0.6)]), published, tmp_path
+    )
+    shown = [
+        [panel.get_title().splitlines()[0] for panel in figure.axes if panel.axison]
+        for figure in kept
+        if figure.get_supylabel()
+    ]
+    assert shown == [["raw"], ["TS2Vec (published)", "DTW (published)"]]
+
+
 def test_pictures_do_not_overwrite_each_other(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "aeon.visualisation", None)
     table = pd.DataFrame({"mug": [0.9, 0.8], "ed": [0.7, 0.6]})
@@ -589,6 +605,22 @@ def test_critical_difference_diagram(tmp_path):
     table = pd.DataFrame(draws, columns=["mug", "a", "b", "c"])
     table.loc[0, "a"] = NAN
     draw_critical_difference(table, tmp_path / "ranks.png", reference="mug")
+    assert is_png(tmp_path / "ranks.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_diagram_with_equal_methods_warns_of_nothing(tmp_path):
+    pytest.importorskip("aeon.visualisation")
+    equal = [0.8, 0.7, 0.6]
+    table = pd.DataFrame({"mug": [0.9, 0.8, 0.7], "a": equal, "b": equal})
+    draw_critical_difference(table, tmp_path / "ranks.png")
+    assert is_png(tmp_path / "ranks.png")
+
+
+def test_a_diagram_may_have_a_data_set_on_which_all_are_equal(tmp_path):
+    pytest.importorskip("aeon.visualisation")
+    table = pd.DataFrame({"mug": [0.9, 0.5], "a": [0.8, 0.5], "b": [0.7, 0.5]})
+    draw_critical_difference(table, tmp_path / "ranks.png")
     assert is_png(tmp_path / "ranks.png")
 
 
@@ -658,6 +690,12 @@ def test_the_reference_is_above_the_line_where_it_is_better(tmp_path, kept):
     assert labels == ("accuracy of the other method", "accuracy of mug")
     assert panel.get_title() == "ed\nwins 2, losses 1, draws 0"
     assert not panel.texts  # a text inside of the axes would cover points
+
+
+def test_pairs_are_drawn_from_zero_on_if_need_be(tmp_path, kept):
+    table = pd.DataFrame({"mug": [0.9, 0.0], "ed": [0.7, 0.6]})
+    draw_scatter_grid(table, tmp_path / "scatter.png", reference="mug")
+    assert kept[0].axes[0].get_ylim() == pytest.approx((0, 1.02))
 
 
 def test_each_pair_has_a_panel_with_the_data_sets_of_both(tmp_path, kept):
