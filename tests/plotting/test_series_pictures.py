@@ -92,6 +92,11 @@ class TestCrossAttention:
         lines = [line.get_ydata() for line in display.ax_[0].get_lines()]
         assert any(np.array_equal(line, panel[5, 1]) for line in lines)
 
+    def test_the_row_may_be_an_integer_of_numpy(self, panel, mug):
+        row = np.argmax(panel[:, 0, 0])
+        display = CrossAttentionDisplay.from_estimator(mug, panel, series=row)
+        assert_array_equal(display.values, panel[row])
+
     def test_only_what_a_short_series_has(self, ragged):
         mug = small_mug().fit(ragged)
         display = CrossAttentionDisplay.from_estimator(mug, ragged, series=1)
@@ -321,6 +326,24 @@ class TestShapelets:
         message = f"n_shapelets=30; accepted are 1 to {n_different},"
         with pytest.raises(ValueError, match=message):
             plot_shapelets(mug, panel, n_shapelets=30)
+
+    def test_those_that_differ_in_their_gaps_alone_are_different(self, panel):
+        panel[:] = 1.0
+        for row, series in enumerate(panel):
+            series[0, row : row + 3] = np.nan
+        mug = small_mug(segment_lengths=(0.2,)).fit(panel)
+        (stored,) = mug.network_.shapelets
+        values, observed = stored.values.numpy(), stored.observed.numpy()
+        both = np.concatenate((values, observed), axis=1)
+        n_different = len(np.unique(both, axis=0))
+        assert n_different > len(np.unique(values, axis=0))
+        with pytest.raises(ValueError, match=f"are 1 to {n_different},"):
+            plot_shapelets(mug, panel, n_shapelets=30)
+
+    def test_axes_are_counted_before_matches_are_looked_for(self, panel, mug):
+        nothing = np.full_like(panel, np.nan)
+        with pytest.raises(ValueError, match="ax holds 2 Axes; this picture needs 3"):
+            plot_shapelets(mug, nothing, ax=axes(2))
 
     def test_other_series_than_the_training_ones(self, panel, mug):
         given = axes(2)

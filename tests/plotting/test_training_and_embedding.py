@@ -161,11 +161,19 @@ def test_loss_curve_has_one_line_a_term(ax):
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
     assert set(lines) == {"loss", "retrieval", "token retrieval"}
     assert len({line.get_color() for line in ax.get_lines()}) == 3
+    widths = {line.get_label(): line.get_linewidth() for line in ax.get_lines()}
+    assert widths.pop("loss") > max(widths.values())
     np.testing.assert_array_equal(lines["loss"], [1.1, 0.8])
     assert {tuple(line.get_xdata()) for line in ax.get_lines()} == {(1, 2)}
     np.testing.assert_array_equal(lines["token retrieval"], [np.nan, 0.3])
     shown = (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())
     assert shown == ("Training loss", "epoch", "loss")
+
+
+def test_loss_curve_may_have_more_terms_than_colours(ax):
+    terms = {"loss": 1.0} | {f"term {i}": 0.1 * i for i in range(8)}
+    plot_loss_curve([{"epoch": 1} | terms, {"epoch": 2} | terms], ax=ax)
+    assert [line.get_label() for line in ax.get_lines()] == list(terms)
 
 
 def test_loss_curve_of_an_estimator(ax):
@@ -391,7 +399,9 @@ def test_a_legend_higher_than_the_figure_makes_it_higher(embedding):
 def test_a_figure_that_was_given_keeps_its_width(embedding):
     figure = Figure(layout="constrained")
     width = figure.get_figwidth()
-    plot_embedding(embedding, ["one", "two", "three"] * 10, ax=figure.subplots())
+    one, other = figure.subplots(2)
+    plot_embedding(embedding, ["one", "two", "three"] * 10, ax=one)
+    plot_loss_curve(HISTORY, ax=other)
     assert figure.get_figwidth() == width
 
 
