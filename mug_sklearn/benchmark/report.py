@@ -297,8 +297,6 @@ def _missing(table: pd.DataFrame, runs: pd.DataFrame) -> str:
         absent = table.index[table[method].isna()]
         if len(absent):
             lines.append(f"- {method}: {', '.join(absent)}")
-        if method not in seeds.index:
-            continue
         for dataset in table.index.difference(absent):
             expected = len(resamples[dataset]) * len(seeds[method])
             if done[method, dataset] < expected:

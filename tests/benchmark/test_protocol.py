@@ -133,7 +133,6 @@ def test_a_constant_embedding_is_no_obstacle():
 
 
 def test_of_too_many_series_it_sees_a_stratified_draw(monkeypatch):
-    assert protocol.MOST_SERIES == 10_000  # as in TS2Vec's protocol
     monkeypatch.setattr(protocol, "MOST_SERIES", 100)
     X, y = make_classification(201, 12, n_informative=6, weights=[0.8], random_state=0)
     y[0] = 2  # a class of one series
