@@ -265,18 +265,7 @@ class ShapeletTransform(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """Distances of the best matches, (n, C, T) -> (n, n_shapelets)."""
-        size = self._n_at_once(values)
-        parts = zip(values.split(size), observed.split(size), strict=True)
-        best = [self.distances(*part).amin(dim=-1) for part in parts]
-        return torch.cat(best)
-
-    def _n_at_once(self, values: Tensor) -> int:
-        """Number of series whose windows are together in memory."""
-        if values.device.type != "cpu":
-            return max(1, len(values))
-        n_points = -(-values.shape[-1] // self.scale.pooling)
-        n_aligned = n_points + -n_points % ALIGNED
-        return max(1, WINDOW_NUMBERS // (3 * self.values[0].numel() * n_aligned))
+        return self.distances(values, observed).amin(dim=-1)
 
     def distances(self, values: Tensor, observed: Tensor) -> Tensor:
         """Distances at each position, (n, C, T) -> (n, n_shapelets, positions).
@@ -293,17 +282,25 @@ class ShapeletTransform(nn.Module):
         known = as_numbers(self.observed, pooled.dtype)
         shapelet = self.values * known
         # One product: known * pooled^2 - 2 * shapelet * pooled + shapelet^2 * seen
-        windows = self._windows(torch.cat((pooled.square(), pooled, weight), dim=1))
+        series = torch.cat((pooled.square(), pooled, weight), dim=1)
         parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
-        n_points = pooled.shape[-1]
-        square = _products(parts, windows)[..., :n_points].clamp(min=0)
         # Shapelets with the same gaps, or none, overlap a window alike: one product is
         # enough. On an accelerator, finding out would mean waiting for it.
         on_cpu = known.device.type == "cpu"
         alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
         gaps = known[:1] if alike else known
-        seen = windows[:, -known[0].numel() :]
-        common = _products(gaps, seen)[..., :n_points]
+
+        def products(some: Tensor) -> tuple[Tensor, Tensor]:
+            windows = self._windows(some)
+            seen = windows[:, -known[0].numel() :]
+            return _products(parts, windows), _products(gaps, seen)
+
+        found = map(products, series.split(self._n_at_once(series)))
+        square, common = (
+            torch.cat(some)[..., : series.shape[-1]]
+            for some in zip(*found, strict=True)
+        )
+        square = square.clamp(min=0)
         half = gaps.sum(dim=(1, 2))[:, None] / 2
         fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
         penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
@@ -312,6 +309,14 @@ class ShapeletTransform(nn.Module):
         # Where nothing is shared, that would be 0 / 0.
         square = torch.where(common > 0, square / common, from_means[:, None])
         return square + penalty
+
+    def _n_at_once(self, series: Tensor) -> int:
+        """Number of series whose windows are together in memory."""
+        if series.device.type != "cpu":
+            return max(1, len(series))
+        _, n_rows, n_points = series.shape
+        n_aligned = n_points + -n_points % ALIGNED
+        return max(1, WINDOW_NUMBERS // (n_rows * self.scale.width * n_aligned))
 
     def _windows(self, series: Tensor) -> Tensor:
         """Every window that starts inside, (n, C, points) -> (n, C * width, aligned).
