@@ -23,9 +23,9 @@ __all__ = ["Dataset", "bundled_names", "find_datasets", "load_dataset", "read_ts
 # To type checkers, a list of float64 arrays is no list of np.floating ones.
 Series: TypeAlias = NDArray[np.floating] | list[NDArray[Any]]
 
-# The archives' files are in the former, but for some with signs of Windows in their
-# descriptions. A mark of UTF-8 at the beginning, which editors leave, is no text.
-_ENCODINGS = ("utf-8-sig", "cp1252")
+# A mark of UTF-8 at the beginning of a .ts file, which editors leave, is no text. Some
+# of the archives' files have signs of Windows in their descriptions.
+_ENCODING, _OF_WINDOWS = "utf-8-sig", "cp1252"
 _ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _ACCEPTED = (
     "a bundled name, a .npz file, a NAME_TRAIN.ts file, or a folder NAME with "
@@ -237,14 +237,13 @@ def read_ts(path: str | PathLike[str]) -> tuple[Series, NDArray[Any] | None]:
 
 
 def _content_of_ts(path: Path) -> Any:
-    """What sktime reads, in the first encoding that the file can have."""
+    """What sktime reads."""
     from sktime.datasets import load_from_tsfile_to_dataframe
 
-    first, last = _ENCODINGS
     try:
-        return load_from_tsfile_to_dataframe(str(path), encoding=first)
+        return load_from_tsfile_to_dataframe(str(path), encoding=_ENCODING)
     except UnicodeDecodeError:
-        return load_from_tsfile_to_dataframe(str(path), encoding=last)
+        return load_from_tsfile_to_dataframe(str(path), encoding=_OF_WINDOWS)
 
 
 def _channels(row: tuple[Any, ...], number: int) -> NDArray[np.float64]:
@@ -287,7 +286,7 @@ def _ts_pair(folder: Path, name: str) -> tuple[Path, Path]:
 
 def _has_class_labels(path: Path) -> bool:
     """Whether the header of a .ts file announces class labels, not numeric targets."""
-    with path.open(encoding=_ENCODINGS[0], errors="replace") as file:
+    with path.open(encoding=_ENCODING, errors="replace") as file:
         for line in file:
             words = line.lower().split()
             if words[:1] == ["@data"]:
@@ -300,7 +299,7 @@ def _has_class_labels(path: Path) -> bool:
 def _lines_of_values(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Numbers and cells of a .ts file's series, in lower case, as sktime reads them."""
     labels = _has_class_labels(path)
-    with path.open(encoding=_ENCODINGS[0], errors="replace") as file:
+    with path.open(encoding=_ENCODING, errors="replace") as file:
         lines = ((number, line.strip().lower()) for number, line in enumerate(file, 1))
         for _, line in lines:
             if line == "@data":

@@ -333,8 +333,16 @@ def _scatter(
     ax: Axes, points: NDArray[Any], colour: Any, marker: str, edge: float = 0
 ) -> Any:
     x, y = points.T
-    look: dict[str, Any] = {"alpha": 0.85, "linewidths": edge, "edgecolors": "0.5"}
-    return ax.scatter(x, y, s=28, c=colour, marker=marker, **look)
+    return ax.scatter(
+        x,
+        y,
+        s=28,
+        c=colour,
+        marker=marker,
+        alpha=0.85,
+        linewidths=edge,
+        edgecolors="0.5",
+    )
 
 
 def _classes(y: NDArray[Any]) -> NDArray[Any] | None:
