@@ -11,7 +11,7 @@ from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH
 from mug_sklearn._input_forms import MANY_PATCHES
 from mug_sklearn.benchmark import protocol, report_figures
 from mug_sklearn.nn import bank, readout
-from mug_sklearn.pretraining import discovery
+from mug_sklearn.pretraining import discovery, objectives, views
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +52,13 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
         (HOW, "32 training series are described", _fitting.CALIBRATION_SERIES, 32),
         (HOW, "0.03 + 0.97", readout.UNRELIABLE_SHARE, 0.03),
+        (HOW, "to its power of 0.8", 1 - 2 * readout.WHITENING, 0.8),
+        (HOW, "more than 2,048 timepoints", bank.SPLIT_TIMEPOINTS, 2048),
+        (HOW, "smoothing is $3.2 / d$", objectives.RANK_SMOOTHING, 3.2),
+        (HOW, "temperature 0.1", objectives.INFONCE_TEMPERATURE, 0.1),
+        (HOW, "margin 0.5", objectives.TRIPLET_MARGIN, 0.5),
+        (HOW, "of standard deviation 0.1", views.SCALING, 0.1),
+        (HOW, "a little noise (0.05)", views.JITTER, 0.05),
         (bank.__file__, "at most 2,048 timepoints", bank.SPLIT_TIMEPOINTS, 2048),
         (HOW, "sums of up to six", bank.MAX_MIXED_CHANNELS, 6),
         ("docs/guide/training.md", "up to 512 of", _reservoir.MOST_SERIES, 512),
