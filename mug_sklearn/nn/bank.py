@@ -230,7 +230,8 @@ class DilatedShapelets(nn.Module):
         Tensor of shape (n, 3, mixes, patterns)
             Prevalence: the timepoints whose response exceeds the pattern's threshold.
             Within each group of eight patterns: the response where a pattern is the
-            nearest one, and the timepoints where it is the most opposite one.
+            nearest one, and the timepoints where it is the most opposite one. In a flat
+            window, or one of a single observed value, all tie: the first is that one.
         """
         # Imported here: the compiler takes as long to import as everything else.
         from .bank_loops import pool_matches
@@ -248,7 +249,8 @@ class DilatedShapelets(nn.Module):
 
         What is true of a series is mostly true of its even and of its odd timepoints:
         what differs between them is taken for chance. Short events and alternations
-        differ, too. Long series are sampled at regular steps, at most 2,048 timepoints.
+        differ, too. Long series are sampled at regular steps, at most 2,048 timepoints,
+        and the squares divided by the step.
 
         Parameters
         ----------

@@ -73,7 +73,8 @@ class SeriesEncoder(nn.Module):
     """Dilated causal CNN that turns a series into one feature vector per patch.
 
     Ours: it runs once over the whole series, whereas ShapeNet's runs over each segment
-    anew, so that whatever segments share is computed only once.
+    anew, so that whatever segments share is computed only once. As in TS2Vec, a GELU
+    comes before each convolution but the first, and before the last linear map.
     """
 
     def __init__(self, n_inputs: int, width: int, depth: int, n_features: int) -> None:

@@ -21,7 +21,7 @@ def discover_shapelets(
 
     At most 2,048 segments of each length, drawn at random, are clustered by the trained
     encoder's embeddings. Of the segments nearest to the centroids, those of the best
-    utility become shapelets.
+    utility become shapelets; if there are fewer than wanted, they are repeated.
 
     Parameters
     ----------

@@ -97,9 +97,10 @@ def token_retrieval_loss(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 
     Token t of series i in one view must retrieve its counterpart in the other view, by
     softmax over inner products: among the tokens of its own series at all times, and
-    among the tokens of all series at its own time. Then neighbouring tokens are merged
-    in pairs by their maximum and the same is asked of the merged tokens, until one per
-    series is left. The loss is the mean over both questions and all levels.
+    among the tokens of all series at its own time, in both views. Then neighbouring
+    tokens are merged in pairs by their maximum and the same is asked of the merged
+    tokens, until one per series is left. The loss is the mean over both questions and
+    all levels.
 
     Parameters
     ----------
@@ -303,7 +304,7 @@ def segment_cluster_loss(
 
     k-means splits the embeddings. In each cluster, the member nearest to the centroid
     is the anchor, the ``min(50, size // 5 + 1)`` next nearest are its positives, and as
-    many members drawn from each other cluster are its negatives.
+    many members drawn from each other cluster, or all that it has, are its negatives.
 
     Parameters
     ----------
