@@ -11,7 +11,7 @@ from mug_sklearn._inference import ACCELERATOR_BATCH, CPU_BATCH
 from mug_sklearn._input_forms import MANY_PATCHES
 from mug_sklearn.benchmark import protocol, report_figures
 from mug_sklearn.nn import bank, readout
-from mug_sklearn.pretraining import discovery, objectives, views
+from mug_sklearn.pretraining import discovery, objectives, trainer, views
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,6 +57,9 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "smoothing is $3.2 / d$", objectives.RANK_SMOOTHING, 3.2),
         (HOW, "temperature 0.1", objectives.INFONCE_TEMPERATURE, 0.1),
         (HOW, "margin 0.5", objectives.TRIPLET_MARGIN, 0.5),
+        (HOW, "weight decay of 0.0001", trainer.WEIGHT_DECAY, 1e-4),
+        (HOW, "clipped to a norm of 4", trainer.GRADIENT_CLIP, 4),
+        (HOW, "warm-up over a tenth of", trainer.WARM_UP_SHARE, 0.1),
         (HOW, "of standard deviation 0.1", views.SCALING, 0.1),
         (HOW, "a little noise (0.05)", views.JITTER, 0.05),
         (bank.__file__, "at most 2,048 timepoints", bank.SPLIT_TIMEPOINTS, 2048),
