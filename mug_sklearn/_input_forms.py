@@ -84,9 +84,10 @@ def read_panel(estimator: Any, X: Any, reset: bool) -> Panel:
     elif _holds_series_in_cells(X):
         raise ValueError(
             f"X is a table of shape {X.shape} with a series in each cell; accepted "
-            "are an array (n_series, n_channels, n_timepoints) and a list of "
-            "arrays (n_channels, n_timepoints_i). The adapters in "
-            "mug_sklearn.adapters take the panels of sktime and aeon."
+            "are an array (n_series, n_channels, n_timepoints), a list of "
+            "arrays (n_channels, n_timepoints_i) and a single column of series; "
+            "ColumnTransformer gives one for a plain name, not for a list of names. "
+            "The adapters in mug_sklearn.adapters take the panels of sktime and aeon."
         )
     else:
         series = _read_array(estimator, X, reset)

@@ -506,6 +506,11 @@ REFUSED = {
         ValueError,
         r"shape \(2, 1\) with a series in each cell",
     ),
+    "frame of one column of series, as of a list of names": (
+        pd.DataFrame({"recording": [np.ones(3), np.ones(4)]}),
+        ValueError,
+        "single column of series; ColumnTransformer gives one for a plain name, not",
+    ),
     "nested array": (
         np.array([[np.zeros(3)], [np.zeros(2)], [None]], dtype=object)[:2],
         ValueError,
