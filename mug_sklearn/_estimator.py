@@ -1,6 +1,8 @@
 """`MUGTransformer`: parameters, fit, transform, tags and state. No mathematics."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import wraps
 from numbers import Integral, Real
@@ -98,32 +100,56 @@ NOT_OF_TRAINING = {
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
+# Who changes which estimator at this moment. Not on the estimator, whose state is copied
+# meanwhile. By process: a forked one lacks the thread that would say that it has ended.
+_changed_by: dict[tuple[int, int], object] = {}
+
+
+@contextmanager
+def _alone(estimator: Any) -> Iterator[None]:
+    """Refuse to change an estimator while a call, of another thread maybe, does so."""
+    place, this_call = (os.getpid(), id(estimator)), object()
+    try:
+        # In one step, as two threads may come at once.
+        if _changed_by.setdefault(place, this_call) is not this_call:
+            raise RuntimeError(
+                f"This {type(estimator).__name__} is being fitted, or moved to another "
+                "device. Meanwhile, such as in another thread, use a clone of it."
+            )
+        yield
+    finally:
+        if _changed_by.get(place) is this_call:
+            del _changed_by[place]
+
 
 def _all_or_nothing(method: _Method) -> _Method:
     """Let a method take back all changes to its estimator if it raises anything.
 
     A caller's RandomState goes back, too, so that another try draws the same numbers.
+    No two such methods change an estimator at once: each would take back, or keep, what
+    the other has done by half.
     """
 
     @wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = without_callbacks(self.__dict__)
-        source = self.random_state
-        draws = isinstance(source, np.random.RandomState)
-        numbers = source.get_state() if draws else None
-        records_gradients = torch.is_grad_enabled()
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException:
-            # First, as an interrupt may come anywhere.
-            self.__dict__.update(before)
-            for name in without_callbacks(self.__dict__).keys() - before.keys():
-                del self.__dict__[name]
-            # One inside torch.no_grad itself leaves it switched off.
-            torch.set_grad_enabled(records_gradients)
-            if draws:
-                source.set_state(numbers)
-            raise
+        with _alone(self):
+            before = without_callbacks(self.__dict__)
+            source = self.random_state
+            draws = isinstance(source, np.random.RandomState)
+            numbers = source.get_state() if draws else None
+            records_gradients = torch.is_grad_enabled()
+            try:
+                return method(self, *args, **kwargs)
+            except BaseException:
+                # First, as an interrupt may come anywhere.
+                self.__dict__.update(before)
+                for name in without_callbacks(self.__dict__).keys() - before.keys():
+                    del self.__dict__[name]
+                # One inside torch.no_grad itself leaves it switched off.
+                torch.set_grad_enabled(records_gradients)
+                if draws:
+                    source.set_state(numbers)
+                raise
 
     return cast(_Method, wrapped)
 
@@ -473,6 +499,8 @@ class MUGTransformer(
             If a parameter or the input is not acceptable otherwise, or training
             diverges. Like any other exception, KeyboardInterrupt included, it leaves
             the estimator as it was.
+        RuntimeError
+            If the estimator is being fitted, such as in another thread.
         """
         self._fit(X, y, continued=self.warm_start and hasattr(self, "network_"))
         return self
@@ -496,7 +524,7 @@ class MUGTransformer(
 
         Raises
         ------
-        TypeError
+        TypeError, RuntimeError
             As for `fit`.
         ValueError
             If the estimator was not loaded from a checkpoint, if the panel is not that
@@ -568,7 +596,7 @@ class MUGTransformer(
 
         Raises
         ------
-        TypeError
+        TypeError, RuntimeError
             As for `fit`.
         ValueError
             As for `fit`, and if the network's shape would have to change. The estimator
@@ -740,6 +768,8 @@ class MUGTransformer(
             If `device` is not the name of a device, or the device is not available.
         NotFittedError
             If the estimator is not fitted.
+        RuntimeError
+            If the estimator is being fitted, such as in another thread.
         """
         self._require_fitted()
         # A new one: if memory runs out midway, torch leaves a module in two places.

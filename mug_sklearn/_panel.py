@@ -3,10 +3,9 @@
 import hashlib
 import math
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +17,8 @@ CHUNK_VALUES = 2**21
 STANDARDISED_LIMIT = 1e6
 # Share of a channel's largest value below which differences may be of rounding.
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
+
+Value = TypeVar("Value")
 
 
 def without_mask(X: Any) -> Any:
@@ -89,6 +90,24 @@ class StoredSeries:
         return taken
 
 
+class _Once(Generic[Value]):
+    """A property that is computed once, as Python 3.12's `cached_property`.
+
+    That of 3.11 holds one lock for all instances while it computes: fits in several
+    threads would wait for each other's passes over the data, and a process that is
+    forked meanwhile would wait for ever.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self.compute = compute
+
+    def __get__(self, instance: Any, owner: type) -> Value:
+        # Found on the instance first from now on.
+        value = self.compute(instance)
+        instance.__dict__[self.compute.__name__] = value
+        return value
+
+
 class Panel:
     """A collection of multivariate series of equal or unequal length.
 
@@ -155,7 +174,7 @@ class Panel:
         """Channels that hold different values: bool array of shape (n_channels,)."""
         return self._mean_and_deviation[1] > 0
 
-    @cached_property
+    @_Once
     def _mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
         # In one pass over the data; a deviation of 0 stands for one of rounding, too.
         # Relative to the middle and half of the range, which no order of summation
@@ -206,7 +225,7 @@ class Panel:
             away = np.maximum(self._greatest - constant, constant - self._least)
         return self._channels_seen & (away > rounding * self._largest)
 
-    @cached_property
+    @_Once
     def _digest(self) -> str:
         """Digest of all values in order, up to the last observed one of each series."""
         digest = hashlib.blake2b(digest_size=16)
@@ -229,7 +248,7 @@ class Panel:
         """
         return self.lengths == 0, ~self._channels_seen
 
-    @cached_property
+    @_Once
     def with_values(self) -> np.ndarray:
         """Row numbers of the series with an observed value; of all, if none has one."""
         rows = np.flatnonzero(self.lengths)

@@ -150,6 +150,95 @@ def test_a_fit_in_another_thread_does_not_reach_into_a_transform(panel, method, 
     assert np.abs(embedded(X) - expected).max() > 0.1
 
 
+@pytest.mark.parametrize("moment", [1, 3, 5])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "to"])
+def test_no_other_thread_changes_an_estimator_that_is_being_fitted(
+    panel, method, moment
+):
+    mug = small_mug()
+    expected = small_mug().fit(panel).transform(panel)
+    refusals = []
+
+    def interfere():
+        try:
+            getattr(mug, method)("cpu" if method == "to" else 3 * panel[::-1] + 1)
+        except RuntimeError as error:
+            refusals.append(str(error))
+
+    class Store:
+        """Another thread comes at one of the reads."""
+
+        shape, dtype, n_reads = panel.shape, panel.dtype, 0
+
+        def __getitem__(self, rows):
+            self.n_reads += 1
+            if self.n_reads == moment:
+                thread = threading.Thread(target=interfere)
+                thread.start()
+                thread.join()
+            return panel[rows]
+
+    assert_array_equal(mug.fit(Store()).transform(panel), expected)
+    (refusal,) = refusals
+    assert "is being fitted" in refusal
+    assert_array_equal(mug.fit(panel).transform(panel), expected)
+
+
+@forks
+@pytest.mark.parametrize("moment", [1, 3, 5])
+def test_a_process_forked_during_a_fit_fits_anew(panel, moment):
+    mug = small_mug()
+    expected = small_mug().fit(panel).transform(panel)
+    succeeded = []
+
+    def fork():
+        def fits_anew():
+            return (mug.fit(panel).transform(panel) == expected).all()
+
+        succeeded.append(succeeds_in_a_fork(fits_anew))
+
+    class Store:
+        """Another thread forks the process at one of the reads."""
+
+        shape, dtype, n_reads = panel.shape, panel.dtype, 0
+
+        def __getitem__(self, rows):
+            self.n_reads += 1
+            if self.n_reads == moment:
+                thread = threading.Thread(target=fork)
+                thread.start()
+                thread.join()
+            return panel[rows]
+
+    mug.fit(Store())
+    assert succeeded == [True]
+
+
+@pytest.mark.parametrize("moment", [1, 3, 5])
+def test_a_fit_waits_for_no_other_threads_reading(panel, moment):
+    expected = small_mug().fit(panel).transform(panel)
+    ended = []
+
+    class Store:
+        """Another thread fits another estimator at one of the reads."""
+
+        shape, dtype, n_reads = panel.shape, panel.dtype, 0
+
+        def __getitem__(self, rows):
+            self.n_reads += 1
+            if self.n_reads == moment:
+                thread = threading.Thread(
+                    target=small_mug().fit, args=(panel,), daemon=True
+                )
+                thread.start()
+                thread.join(timeout=20)
+                ended.append(not thread.is_alive())
+            return panel[rows]
+
+    assert_array_equal(small_mug().fit(Store()).transform(panel), expected)
+    assert ended == [True]
+
+
 @forks
 def test_a_forked_process_copies_and_embeds(panel):
     # Wide, as torch computes on several threads where a tensor is large.
