@@ -100,8 +100,9 @@ NOT_OF_TRAINING = {
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
-# Who changes which estimator at this moment. Not on the estimator, whose state is copied
-# meanwhile. By process: a forked one lacks the thread that would say that it has ended.
+# Who changes which estimator at this moment. Not on the estimator, whose state is
+# copied meanwhile. By process: a forked one lacks the thread that would say that it has
+# ended.
 _changed_by: dict[tuple[int, int], object] = {}
 
 

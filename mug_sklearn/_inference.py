@@ -200,7 +200,14 @@ def _map_in_order(
     with ThreadPoolExecutor(n_threads, "batch", use_one_thread) as threads:
         pending: deque[Future] = deque()
         for chosen in batches:
-            pending.append(threads.submit(compute, chosen))
+            try:
+                pending.append(threads.submit(compute, chosen))
+            except RuntimeError:
+                # No thread can be started; none is once the main one has ended, as it
+                # may while others still work. So this one computes.
+                while pending:
+                    yield pending.popleft().result()
+                yield compute(chosen)
             if len(pending) > n_threads:
                 yield pending.popleft().result()
         for future in pending:

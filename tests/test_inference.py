@@ -1,5 +1,8 @@
 """Batches of a fitted network, on a CPU and on an accelerator."""
 
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from itertools import islice
 from threading import Barrier, Lock
@@ -12,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from mug_sklearn import MUGTransformer
 from mug_sklearn._inference import (
     ACCELERATOR_BATCH,
     CPU_BATCH,
@@ -147,3 +151,30 @@ def test_threads_read_a_store_one_at_a_time(inference):
 
     panel = Panel(StoredSeries(Store()))
     assert sum(n for _, n in inference.map_batches(compute, panel)) == 192
+
+
+def test_a_thread_that_outlasts_the_main_one_fits_and_embeds(tmp_path):
+    script = f"""
+        import threading
+        import numpy as np
+        import torch
+        from mug_sklearn import MUGTransformer
+
+        X = np.random.default_rng(0).normal(size=(300, 12))
+        mug = MUGTransformer(max_epochs=1, n_random_shapelets=8, random_state=0)
+        torch.set_num_threads(3)
+
+        def work():
+            threading.main_thread().join()
+            mug.fit(X[:8]).save({str(tmp_path / "mug.safetensors")!r})
+            np.save({str(tmp_path / "late.npy")!r}, mug.transform(X))
+
+        threading.Thread(target=work).start()
+    """
+    outcome = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
+    assert outcome.stderr == ""
+    X = np.random.default_rng(0).normal(size=(300, 12))
+    mug = MUGTransformer.load(tmp_path / "mug.safetensors")
+    assert_array_equal(np.load(tmp_path / "late.npy"), mug.transform(X))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import current_thread, main_thread
 from typing import Any
 
 import torch
@@ -300,10 +301,13 @@ def _noise_of_maxima(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def build_network(config: MUGConfig) -> MUGNetwork:
     """A network of zeros on the CPU, built without drawing random numbers."""
-    # In a thread of its own: an interrupt, which comes to the main one, could leave it
-    # on the meta device, or break torch's switching of devices with another error.
-    with ThreadPoolExecutor(1) as thread:
-        network = thread.submit(_without_storage, config).result()
+    # Not in the main thread: an interrupt, which comes to that one, could leave it on
+    # the meta device, or break torch's switching of devices with another error.
+    if current_thread() is main_thread():
+        with ThreadPoolExecutor(1) as thread:
+            network = thread.submit(_without_storage, config).result()
+    else:  # without an executor, which starts nothing once the main thread has ended
+        network = _without_storage(config)
     # Not by `to_empty`: it loads torch's symbolic shapes, which takes half a second.
     zeros = {
         name: torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
