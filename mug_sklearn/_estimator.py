@@ -265,7 +265,8 @@ class MUGTransformer(
     compile : bool, default=False
         Let `torch.compile` compile the network for training, which takes 20 to 60
         seconds. Steps are then slightly faster on a CPU, but not on a GPU. Needs a
-        C++ compiler.
+        C++ compiler. On a CPU together with ``precision="bfloat16"`` torch's compiler
+        fails on series of some lengths.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn. An int makes fits repeatable. No global
         random state is read or changed; None takes fresh entropy.
