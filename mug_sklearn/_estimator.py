@@ -88,6 +88,8 @@ FITTED_STATE = (
     "_n_features_out",
     "_varied",
 )
+# What some leave, too.
+STATE_OF_SOME_FITS = ("feature_names_in_", "_interrupted", "_moments", "_reservoir")
 # With these changed, `resume` trains as the interrupted call would have.
 NOT_OF_TRAINING = {
     "readout",
@@ -1132,7 +1134,7 @@ class MUGTransformer(
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "_unfinished" in state:  # half of it may be of the fit before
-            for name in ("_unfinished", "network_", "readout_"):
+            for name in ("_unfinished", *FITTED_STATE, *STATE_OF_SOME_FITS):
                 state.pop(name, None)
         if "network_" in state:
             state["network_"] = to_arrays(state["network_"].state_dict())

@@ -191,6 +191,20 @@ class TestEpochs:
         assert looking.n_refused == 10
         assert np.isfinite(mug.transform(panel)).all()
 
+    @pytest.mark.filterwarnings("error::UserWarning")
+    def test_a_copy_taken_during_a_fit_knows_nothing_of_a_fit(self, panel):
+        class Copyist(Interruption):
+            def on_fit_task_begin(self, estimator, context):
+                self.copied = deepcopy(deepcopy(estimator))
+
+        copyist = Copyist(after=None)
+        mug = small_mug().partial_fit(panel).set_callbacks(copyist).partial_fit(panel)
+        assert mug.n_series_seen_ == 24
+        # Of so few series the embedding is narrower than that of all.
+        copied = copyist.copied.set_callbacks().partial_fit(panel[:3])
+        expected = small_mug().partial_fit(panel[:3]).transform(panel)
+        assert_array_equal(copied.transform(panel), expected)
+
     def test_true_stops_training(self, panel):
         mug = small_mug(max_epochs=5).set_callbacks(Recorder(stop_after=2)).fit(panel)
         assert mug.n_iter_ == len(mug.loss_curve_) == 2
