@@ -136,7 +136,7 @@ def _all_or_nothing(method: _Method) -> _Method:
     @wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         with _alone(self):
-            before = without_callbacks(self.__dict__)
+            before = dict(self.__dict__)
             source = self.random_state
             draws = isinstance(source, np.random.RandomState)
             numbers = source.get_state() if draws else None
@@ -146,7 +146,7 @@ def _all_or_nothing(method: _Method) -> _Method:
             except BaseException:
                 # First, as an interrupt may come anywhere.
                 self.__dict__.update(before)
-                for name in without_callbacks(self.__dict__).keys() - before.keys():
+                for name in self.__dict__.keys() - before.keys():
                     del self.__dict__[name]
                 # One inside torch.no_grad itself leaves it switched off.
                 torch.set_grad_enabled(records_gradients)

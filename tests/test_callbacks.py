@@ -276,6 +276,23 @@ def test_a_callback_that_fails_in_the_end_leaves_the_earlier_fit(panel):
     assert_array_equal(mug.transform(panel), before)
 
 
+def test_a_callback_interrupted_in_the_end_is_not_torn_down_again(panel):
+    class Leaving(Recorder):
+        def teardown(self, estimator, context):
+            super().teardown(estimator, context)
+            raise KeyboardInterrupt
+
+    leaving = Leaving()
+    mug = small_mug().set_callbacks(leaving)
+    before = set(vars(mug))
+    with pytest.raises(KeyboardInterrupt):
+        mug.fit(panel)
+    assert set(vars(mug)) == before
+    with pytest.raises(ValueError, match="infinity"):
+        mug.set_callbacks().fit(panel * np.inf)
+    assert leaving.calls.count("teardown") == 1
+
+
 class TestScikitLearnsOwn:
     def test_progress_inside_a_pipeline_inside_a_search(self, panel, capsys):
         pytest.importorskip("rich")
