@@ -126,12 +126,12 @@ axes[0].legend()
 # %%
 # What to make of it
 # ------------------
-# The embedding is made of shapes: where in the spectrum it bends, how strongly, and how
-# often a series swings. From these the fat follows nearly exactly, without a word about
-# differences or scaling; what chemists know comes close. How fast an oscillation fades
-# does not depend on any single value, since its phase is random, and a linear model of
-# the values learns nothing. The deaths of Covid3Month hang on more than the course of
-# the cases: no method does much better than the mean. As with classifiers, compare with
-# something simple before you believe in any of them.
+# The embedding is made of shapes: how a spectrum bends, how strongly, and how often a
+# series swings. From these the fat follows nearly exactly, without a word about
+# differences or scaling, as it does from what chemists know. How fast an oscillation
+# fades does not depend on any single value, since its phase is random, and a linear
+# model of the values learns nothing. The deaths of Covid3Month hang on more than the
+# course of the cases: no method does much better than the mean. As with classifiers,
+# compare with something simple before you believe in any of them.
 
 plt.show()

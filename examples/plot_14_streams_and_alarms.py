@@ -3,9 +3,9 @@ Streams and alarms
 ==================
 
 A machine sends windows of its vibration, chunk by chunk. `partial_fit` learns from them
-without keeping them, a detector of novelties learns what is normal, and windows that
-neither has seen set the threshold, so that the rate of false alarms is known before the
-first fault.
+and keeps a sample only, a detector of novelties learns what is normal, and windows that
+neither has seen set the threshold, so that the rate of false alarms is chosen before
+the first fault.
 """
 
 # %%
@@ -62,7 +62,7 @@ print(f"{mug.n_series_seen_} windows seen")
 # What is normal, and when to sound the alarm
 # -------------------------------------------
 # The detector learns from 300 windows. Its scores of 400 others set the threshold: the
-# score that one in a hundred of them exceeds. Scores of the windows that the detector
+# score that one in a hundred of them reaches. Scores of the windows that the detector
 # was fitted on would not do, as they are lower than those of new ones.
 
 FALSE_ALARMS = 0.01
@@ -122,8 +122,9 @@ rates.legend(fontsize="small")
 # One false alarm in a hundred windows was asked for, and all come near it: 400 held-out
 # windows leave that much to chance. How much is found depends on input and detector
 # together. The one-class SVM finds most in the embedding, and hardly anything in raw
-# values. Those need the distance to the mean, which then finds a little more: here the
-# normal windows are sums of two waves and noise, so that a covariance says all there is
-# to know. So try both, on a few faults that you know. The threshold needs none of them.
+# values. Those need the distance to the mean, which then finds a little more, at more
+# false alarms: here the normal windows are sums of two waves and noise, of which a
+# covariance says much. So try both, on a few faults that you know. The threshold needs
+# none of them.
 
 plt.show()
