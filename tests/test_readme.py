@@ -52,7 +52,7 @@ HOW, COST = "docs/how_mug_works.md", "docs/guide/memory_and_speed.md"
         (HOW, "a sample of 2,048 if", _fitting.READOUT_SERIES, 2048),
         (HOW, "32 training series are described", _fitting.CALIBRATION_SERIES, 32),
         (HOW, "0.03 + 0.97", readout.UNRELIABLE_SHARE, 0.03),
-        (HOW, "to its power of 0.8", 1 - 2 * readout.WHITENING, 0.8),
+        (HOW, "raised to the power of 0.8", 1 - 2 * readout.WHITENING, 0.8),
         (HOW, "more than 2,048 timepoints", bank.SPLIT_TIMEPOINTS, 2048),
         (HOW, "smoothing is $3.2 / d$", objectives.RANK_SMOOTHING, 3.2),
         (HOW, "temperature 0.1", objectives.INFONCE_TEMPERATURE, 0.1),
