@@ -172,7 +172,10 @@ def test_a_thread_that_outlasts_the_main_one_fits_and_embeds(tmp_path):
         threading.Thread(target=work).start()
     """
     outcome = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert outcome.stderr == ""
     X = np.random.default_rng(0).normal(size=(300, 12))
