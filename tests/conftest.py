@@ -39,6 +39,23 @@ def small_mug(**parameters: Any) -> MUGTransformer:
     return MUGTransformer(**{**SMALL, **parameters})
 
 
+class InterruptedStore:
+    """Series in a store, at one of whose reads, counted from 1, `event` is called."""
+
+    def __init__(
+        self, array: np.ndarray, moment: int, event: Callable[[], object]
+    ) -> None:
+        self.array, self.moment, self.event = array, moment, event
+        self.shape, self.dtype = array.shape, array.dtype
+        self.n_reads = 0
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self.n_reads += 1
+        if self.n_reads == self.moment:
+            self.event()
+        return self.array[rows]
+
+
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
     """Let torch use so many threads inside."""

@@ -22,7 +22,7 @@ from sklearn.exceptions import NotFittedError
 from mug_sklearn import MUGTransformer
 from mug_sklearn.callbacks import Checkpoint
 
-from .conftest import small_mug
+from .conftest import InterruptedStore, small_mug
 
 
 def panels():
@@ -57,20 +57,6 @@ CHANGES = [
     {"granularity": "multi"},
 ]
 REFUSED = [{"max_epochs": -1}, {"n_heads": 3}, {"device": "none"}, {"n_shapelets": 1}]
-
-
-class Store:
-    """Series of which one read fails."""
-
-    def __init__(self, X, moment, error):
-        self.X, self.moment, self.error = X, moment, error
-        self.shape, self.dtype = X.shape, X.dtype
-
-    def __getitem__(self, rows):
-        self.moment -= 1
-        if self.moment == 0:
-            raise self.error("reading")
-        return self.X[rows]
 
 
 class Watcher:
@@ -173,7 +159,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(method=METHODS, moment=st.integers(1, 8), error=ERRORS)
     def fail_to_read(self, method, moment, error):
-        self.try_on_both(method, lambda: Store(panels()["array"], moment, error))
+        def fail():
+            raise error("reading")
+
+        X = panels()["array"]
+        self.try_on_both(method, lambda: InterruptedStore(X, moment, fail))
 
     @rule(way=st.sampled_from([deepcopy, lambda mug: pickle.loads(pickle.dumps(mug))]))
     def go_on_with_a_copy(self, way):

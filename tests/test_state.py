@@ -15,7 +15,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mug_sklearn.device
 from mug_sklearn import MUGTransformer
 
-from .conftest import forks, small_mug, succeeds_in_a_fork, torch_threads
+from .conftest import (
+    InterruptedStore,
+    forks,
+    small_mug,
+    succeeds_in_a_fork,
+    torch_threads,
+)
 
 
 def through_pickle(mug, tmp_path):
@@ -120,6 +126,14 @@ def test_no_tensor_stays_behind(panel):
     assert not any(isinstance(x, torch.Tensor) for values in held for x in values)
 
 
+def in_another_thread(work, seconds=None):
+    """Wait for another thread to do the work, and tell whether it has."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
 @pytest.mark.parametrize("moment", [1, 3, 5])
 @pytest.mark.parametrize("method", ["transform", "transform_granularities"])
 def test_a_fit_in_another_thread_does_not_reach_into_a_transform(panel, method, moment):
@@ -131,20 +145,9 @@ def test_a_fit_in_another_thread_does_not_reach_into_a_transform(panel, method, 
     X = np.tile(panel, (50, 1, 1))
     expected = embedded(X)
 
-    class Store:
-        """Another thread fits the estimator anew at one of the reads."""
-
-        shape, dtype, n_reads = X.shape, X.dtype, 0
-
-        def __getitem__(self, rows):
-            self.n_reads += 1
-            if self.n_reads == moment:
-                thread = threading.Thread(target=mug.fit, args=(3 * panel[::-1] + 1,))
-                thread.start()
-                thread.join()
-            return X[rows]
-
-    store = Store()
+    store = InterruptedStore(
+        X, moment, lambda: in_another_thread(lambda: mug.fit(3 * panel[::-1] + 1))
+    )
     assert_array_equal(embedded(store), expected)
     assert store.n_reads >= moment
     assert np.abs(embedded(X) - expected).max() > 0.1
@@ -165,20 +168,8 @@ def test_no_other_thread_changes_an_estimator_that_is_being_fitted(
         except RuntimeError as error:
             refusals.append(str(error))
 
-    class Store:
-        """Another thread comes at one of the reads."""
-
-        shape, dtype, n_reads = panel.shape, panel.dtype, 0
-
-        def __getitem__(self, rows):
-            self.n_reads += 1
-            if self.n_reads == moment:
-                thread = threading.Thread(target=interfere)
-                thread.start()
-                thread.join()
-            return panel[rows]
-
-    assert_array_equal(mug.fit(Store()).transform(panel), expected)
+    store = InterruptedStore(panel, moment, lambda: in_another_thread(interfere))
+    assert_array_equal(mug.fit(store).transform(panel), expected)
     (refusal,) = refusals
     assert "is being fitted" in refusal
     assert_array_equal(mug.fit(panel).transform(panel), expected)
@@ -197,20 +188,7 @@ def test_a_process_forked_during_a_fit_fits_anew(panel, moment):
 
         succeeded.append(succeeds_in_a_fork(fits_anew))
 
-    class Store:
-        """Another thread forks the process at one of the reads."""
-
-        shape, dtype, n_reads = panel.shape, panel.dtype, 0
-
-        def __getitem__(self, rows):
-            self.n_reads += 1
-            if self.n_reads == moment:
-                thread = threading.Thread(target=fork)
-                thread.start()
-                thread.join()
-            return panel[rows]
-
-    mug.fit(Store())
+    mug.fit(InterruptedStore(panel, moment, lambda: in_another_thread(fork)))
     assert succeeded == [True]
 
 
@@ -219,23 +197,12 @@ def test_a_fit_waits_for_no_other_threads_reading(panel, moment):
     expected = small_mug().fit(panel).transform(panel)
     ended = []
 
-    class Store:
-        """Another thread fits another estimator at one of the reads."""
+    def fit_another():
+        other = small_mug()
+        ended.append(in_another_thread(lambda: other.fit(panel), seconds=20))
 
-        shape, dtype, n_reads = panel.shape, panel.dtype, 0
-
-        def __getitem__(self, rows):
-            self.n_reads += 1
-            if self.n_reads == moment:
-                thread = threading.Thread(
-                    target=small_mug().fit, args=(panel,), daemon=True
-                )
-                thread.start()
-                thread.join(timeout=20)
-                ended.append(not thread.is_alive())
-            return panel[rows]
-
-    assert_array_equal(small_mug().fit(Store()).transform(panel), expected)
+    store = InterruptedStore(panel, moment, fit_another)
+    assert_array_equal(small_mug().fit(store).transform(panel), expected)
     assert ended == [True]
 
 
