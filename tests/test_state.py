@@ -126,7 +126,7 @@ def test_no_tensor_stays_behind(panel):
     assert not any(isinstance(x, torch.Tensor) for values in held for x in values)
 
 
-def in_another_thread(work, seconds=None):
+def in_another_thread(work, seconds=60):
     """Wait for another thread to do the work, and tell whether it has."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
