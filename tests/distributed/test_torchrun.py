@@ -133,16 +133,15 @@ def test_every_loss_and_granularity(path):
         assert_allclose(first[0], alone[0], rtol=0, atol=1e-9)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.skipif(
-    torch.__version__ < (2, 12), reason="older torch gives these threads no name"
-)
-def test_the_process_group_leaves_no_thread(path):
-    """One that outlives the interpreter may abort the process."""
-    script = path.with_name("script.py")
+@pytest.fixture(scope="module")
+def of_processes(tmp_path_factory):
+    """The folders of two processes: what each showed, saved, and had of threads."""
+    parent = tmp_path_factory.mktemp("processes")
+    path, script = parent / "series.npy", parent / "script.py"
+    np.save(path, np.random.default_rng(0).normal(size=(8, 2, 60)))
     script.write_text(
         textwrap.dedent("""
-        import contextlib, sys, time
+        import contextlib, os, sys, time
         from pathlib import Path
         import torch.distributed
         from mug_sklearn.distributed.torchrun import main
@@ -156,26 +155,47 @@ def test_the_process_group_leaves_no_thread(path):
             return count
 
         def count_and_destroy():
-            before.append(threads_of_gloo())
+            (own / "threads-during").write_text(str(threads_of_gloo()))
             destroy()
 
-        before = []
+        own = Path(sys.argv[1]).with_name("of-" + os.environ["RANK"])
+        own.mkdir()
         destroy = torch.distributed.destroy_process_group
         torch.distributed.destroy_process_group = count_and_destroy
-        assert main(["fit", *sys.argv[1:]]) == 0
-        assert before[0] > 0
+        sys.stderr = open(own / "shown", "w")
+        assert main(["fit", *sys.argv[1:], "--save", str(own / "model")]) == 0
         # The system may list a thread a little longer than it lives.
         patience = time.monotonic() + 5
         while threads_of_gloo() and time.monotonic() < patience:
             time.sleep(0.01)
-        assert threads_of_gloo() == 0
+        (own / "threads-after").write_text(str(threads_of_gloo()))
         """)
     )
     outcome = torchrun(
-        *(str(script), str(path), "--save", str(path.with_name("model"))),
+        *(str(script), str(path), "--verbose"),
         *("--parameters", *as_arguments(SETTINGS)),
     )
     assert outcome.returncode == 0, outcome.stderr
+    return [parent / f"of-{rank}" for rank in range(2)]
+
+
+def test_the_first_process_alone_shows_progress_and_saves(of_processes):
+    first, second = of_processes
+    assert (first / "model").exists()
+    assert "4/4" in (first / "shown").read_text()
+    assert not (second / "model").exists()
+    assert "4/4" not in (second / "shown").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(
+    torch.__version__ < (2, 12), reason="older torch gives these threads no name"
+)
+def test_the_process_group_leaves_no_thread(of_processes):
+    """One that outlives the interpreter may abort the process."""
+    for own in of_processes:
+        assert int((own / "threads-during").read_text()) > 0
+        assert int((own / "threads-after").read_text()) == 0
 
 
 def test_the_environment_alone_starts_nothing(series, monkeypatch):
@@ -205,32 +225,6 @@ def test_progress_is_shown_if_asked_for(path, capfd):
     assert capfd.readouterr().err == ""
     assert main([*command, "--verbose", *parameters]) == 0
     assert re.search(r"MUGTransformer.*4/4", capfd.readouterr().err)
-
-
-def test_the_first_process_alone_shows_progress_and_saves(path):
-    script = path.with_name("script.py")
-    script.write_text(
-        textwrap.dedent("""
-        import os, sys
-        from pathlib import Path
-        from mug_sklearn.distributed.torchrun import main
-
-        own = Path(sys.argv[1]).with_name("of-" + os.environ["RANK"])
-        own.mkdir()
-        sys.stderr = open(own / "shown", "w")
-        sys.exit(main(["fit", *sys.argv[1:], "--save", str(own / "model")]))
-        """)
-    )
-    outcome = torchrun(
-        *(str(script), str(path), "--verbose"),
-        *("--parameters", *as_arguments(SETTINGS)),
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    first, second = (path.with_name(f"of-{rank}") for rank in range(2))
-    assert (first / "model").exists()
-    assert "4/4" in (first / "shown").read_text()
-    assert not (second / "model").exists()
-    assert "4/4" not in (second / "shown").read_text()
 
 
 def test_without_a_seed_it_is_zero(series, path):
@@ -292,21 +286,8 @@ def test_bad_files_end_it_with_a_message(path, capsys):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        ("missing.npy", "error in process 1: .*missing.npy"),
-        ("fewer.npy", "error in process 1: the processes read different series"),
-        ("other.npy", "error in process 1: the processes read different series"),
-    ],
-)
-def test_an_error_in_one_process_ends_all_with_its_message(
-    path, series, other, message
-):
-    np.save(path.with_name("fewer.npy"), series[:5])
-    np.save(path.with_name("other.npy"), series[::-1])
-    saved = path.with_name("model")
-    script = path.with_name("script.py")
+def test_an_error_in_one_process_ends_all_with_its_message(path):
+    saved, script = path.with_name("model"), path.with_name("script.py")
     script.write_text(
         textwrap.dedent("""
         import os, sys
@@ -316,12 +297,51 @@ def test_an_error_in_one_process_ends_all_with_its_message(
         sys.exit(main(["fit", other if os.environ["RANK"] == "1" else mine, *rest]))
         """)
     )
+    missing = str(path.with_name("missing.npy"))
     outcome = torchrun(
-        *(str(script), str(path), str(path.with_name(other)), "--save", str(saved)),
+        *(str(script), str(path), missing, "--save", str(saved)),
         *("--parameters", *as_arguments(SETTINGS)),
     )
     assert outcome.returncode != 0
-    assert re.search(message, outcome.stderr)
+    assert re.search("error in process 1: .*missing.npy", outcome.stderr)
+    assert not saved.exists()
+
+
+def test_processes_that_read_different_series_all_say_so(path, series):
+    fewer, other = path.with_name("fewer.npy"), path.with_name("other.npy")
+    np.save(fewer, series[:5])
+    np.save(other, series[::-1])
+    saved, script = path.with_name("model"), path.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys
+        from pathlib import Path
+        import torch.distributed
+        from mug_sklearn.distributed.torchrun import main
+
+        # Both runs have one group: a second one of the same processes may hang.
+        torch.distributed.init_process_group("gloo")
+        leave = torch.distributed.destroy_process_group
+        torch.distributed.init_process_group = lambda backend: None
+        torch.distributed.destroy_process_group = lambda: None
+
+        mine, fewer, other, *rest = sys.argv[1:]
+        for second in (fewer, other):
+            rank = os.environ["RANK"]
+            sys.stderr = Path(second).with_suffix("." + rank).open("w")
+            assert main(["fit", second if rank == "1" else mine, *rest]) == 2
+        leave()
+        """)
+    )
+    outcome = torchrun(
+        *(str(script), str(path), str(fewer), str(other), "--save", str(saved)),
+        *("--parameters", *as_arguments(SETTINGS)),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    for rank in range(2):
+        message = f"error in process {rank}: the processes read different series"
+        for second in (fewer, other):
+            assert message in second.with_suffix(f".{rank}").read_text()
     assert not saved.exists()
 
 
