@@ -38,27 +38,20 @@ class FitTasks:
         What `fit` was given.
     n_epochs : int
         Most epochs there will be.
-    first_epoch : int, default=0
-        Epochs that were done before.
     """
 
-    def __init__(
-        self, estimator: Any, X: Any, y: Any, n_epochs: int, first_epoch: int = 0
-    ) -> None:
+    def __init__(self, estimator: Any, X: Any, y: Any, n_epochs: int) -> None:
         self.estimator = estimator
-        self.first_epoch = first_epoch
         self.data = {"X": X, "y": y}
         self.fit = estimator._init_callback_context(max_subtasks=n_epochs)
-        self.epochs: list[CallbackContext] = []
+        self.epochs: dict[int, CallbackContext] = {}
         self.fit.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell that an epoch begins, the first being 0; again where it is repeated."""
-        if epoch - self.first_epoch == len(self.epochs):
-            self.epochs.append(self.fit.subcontext(task_name=EPOCH))
-        self.epochs[epoch - self.first_epoch].call_on_fit_task_begin(
-            estimator=self.estimator, **self.data
-        )
+        """Tell that the epoch of this number begins; again where it is repeated."""
+        if epoch not in self.epochs:
+            self.epochs[epoch] = self.fit.subcontext(task_name=EPOCH)
+        self.epochs[epoch].call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self, epoch: int, attributes: Callable[[], dict[str, Any]]) -> bool:
         """Tell that an epoch has ended, and whether some callback wants no more.
@@ -69,7 +62,7 @@ class FitTasks:
         attributes : callable
             Gives what a fit that stopped here would have set on the estimator.
         """
-        return self.epochs[epoch - self.first_epoch].call_on_fit_task_end(
+        return self.epochs[epoch].call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data
         )
 

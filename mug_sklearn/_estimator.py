@@ -917,7 +917,7 @@ class MUGTransformer(
         )
         self.__dict__.pop("_interrupted", None)
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
-        self._follow(course, tasks)
+        self._follow(course, tasks, n_earlier=len(self.history_))
 
     def _standardise_late(self, panel: Panel, typical: Panel) -> bool:
         """Standardise channels that vary for the first time; whether there are any.
@@ -967,12 +967,11 @@ class MUGTransformer(
         self._unfinished = None
         del self._interrupted
         n_done = -(-len(interrupted["losses"]["loss"]) // plan.steps_per_epoch)
-        tasks = FitTasks(self, X, y, plan.n_epochs - n_done, first_epoch=n_done)
-        self._follow(course, tasks)
+        tasks = FitTasks(self, X, y, plan.n_epochs - n_done)
+        self._follow(course, tasks, n_earlier=len(self.history_) - n_done)
 
-    def _follow(self, course: Course, tasks: FitTasks) -> None:
-        """Train, epoch by epoch, and set what the fit leaves."""
-        n_earlier = len(self.history_) - tasks.first_epoch
+    def _follow(self, course: Course, tasks: FitTasks, n_earlier: int) -> None:
+        """Train, after `n_earlier` epochs of earlier fits; set what the fit leaves."""
 
         def end_epoch(trainer: Trainer, epoch: int) -> bool:
             number = n_earlier + epoch
