@@ -102,19 +102,16 @@ def masked_average_pool(
 
 def cut_segments(
     values: Tensor, observed: Tensor, scale: SegmentScale
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Slide a window over each series.
+) -> tuple[Tensor, Tensor]:
+    """Slide a window over each series; `segment_mask` says which segments count.
 
     Returns
     -------
     values, observed : Tensor of shape (n, S, C, width)
-    mask : bool Tensor of shape (n, S)
-        True for segments that count, see `segment_mask`.
     """
     pooled, present = masked_average_pool(values, observed, scale.pooling)
     cut_values, cut_observed = _slide(pooled, scale), _slide(present, scale)
-    mask = segment_mask(observed, scale)
-    return cut_values.transpose(1, 2), cut_observed.transpose(1, 2), mask
+    return cut_values.transpose(1, 2), cut_observed.transpose(1, 2)
 
 
 def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:

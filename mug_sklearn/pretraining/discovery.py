@@ -33,9 +33,9 @@ def discover_shapelets(
     """
     segments = network.coarse(values, observed)
     of_scales = zip(network.shapelets, segments.by_scale(), strict=True)
-    for transform, (tokens, _) in of_scales:
+    for transform, (tokens, mask) in of_scales:
         assert isinstance(transform, ShapeletTransform)
-        cut_values, cut_observed, mask = cut_segments(values, observed, transform.scale)
+        cut_values, cut_observed = cut_segments(values, observed, transform.scale)
         # Even a sparse series has a token, but it is no pattern to look for.
         n_present = cut_observed.any(dim=2).sum(dim=2).masked_fill(~mask, -1)
         enough = min(transform.scale.half, int(n_present.max()))

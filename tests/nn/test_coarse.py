@@ -16,6 +16,7 @@ from mug_sklearn.nn.coarse import (
     ShapeletTransform,
     cut_segments,
     masked_average_pool,
+    segment_mask,
     segment_scale,
 )
 from mug_sklearn.nn.convolution import (
@@ -76,7 +77,9 @@ def test_pooling_averages_what_is_observed(pooling):
 def test_segments_are_the_windows_with_half_their_points_observed(width, share):
     values, observed = gappy(share=share)
     scale = SegmentScale(length=width, pooling=1, width=width, stride=4)
-    cut_values, cut_observed, mask = cut_segments(values, observed, scale)
+    cut_values, cut_observed = cut_segments(values, observed, scale)
+    mask = segment_mask(observed, scale)
+    assert cut_values.shape[1] == cut_observed.shape[1] == mask.shape[1]
     padded = torch.nn.functional.pad(values, (0, 6))
     padded_observed = torch.nn.functional.pad(observed, (0, 6))
     for segment in range(mask.shape[1]):
@@ -96,7 +99,7 @@ def test_in_a_sparse_series_the_fullest_segments_count():
     observed[1, 0, [3, 12]] = True
     observed[2, 0, 19] = True
     scale = SegmentScale(length=8, pooling=1, width=8, stride=4)  # at 0, 4, 8, ...
-    mask = cut_segments(observed * 1.0, observed, scale)[2]
+    mask = segment_mask(observed, scale)
     counting = [row.nonzero()[:, 0].tolist() for row in mask]
     assert counting == [[2], [0, 2], [3, 4]]
 
@@ -108,20 +111,20 @@ def test_in_a_sparse_series_the_fullest_segments_count():
 def test_padding_adds_no_segment_that_counts(padding, share, length, stride):
     values, observed = gappy(length=length, share=share)
     scale = SegmentScale(length=9, pooling=2, width=5, stride=stride)
-    short = cut_segments(values, observed, scale)
-    longer = (torch.nn.functional.pad(x, (0, padding)) for x in (values, observed))
-    long = cut_segments(*longer, scale)
-    n_segments = short[2].shape[1]
-    torch.testing.assert_close(long[0][:, :n_segments], short[0])
-    assert torch.equal(long[2][:, :n_segments], short[2])
-    assert not long[2][:, n_segments:].any()
+    longer = [torch.nn.functional.pad(x, (0, padding)) for x in (values, observed)]
+    short, _ = cut_segments(values, observed, scale)
+    long, _ = cut_segments(*longer, scale)
+    n_segments = short.shape[1]
+    torch.testing.assert_close(long[:, :n_segments], short)
+    counts, counts_longer = (segment_mask(x, scale) for x in (observed, longer[1]))
+    assert torch.equal(counts_longer[:, :n_segments], counts)
+    assert not counts_longer[:, n_segments:].any()
 
 
 def test_a_series_without_values_has_one_segment():
-    nothing = torch.zeros(1, 1, 20)
+    nothing = torch.zeros(1, 1, 20, dtype=torch.bool)
     scale = SegmentScale(length=5, pooling=1, width=5, stride=3)
-    mask = cut_segments(nothing, nothing.bool(), scale)[2]
-    assert mask.sum() == 1
+    assert segment_mask(nothing, scale).sum() == 1
 
 
 @pytest.mark.parametrize("patch_length", [1, 2, 3, 5])
@@ -138,7 +141,7 @@ def test_a_segment_is_the_maximum_of_its_own_features(patch_length):
     cut = cut.unflatten(-1, (-1, patch_length))  # (3, 2, patches, patch_length)
     column = 0
     for n_segments, scale in zip(segments.n_segments, scales, strict=True):
-        counts = cut_segments(values, observed, scale)[2]
+        counts = segment_mask(observed, scale)
         assert counts.shape[1] == n_segments
         for segment in range(n_segments):
             start = segment * scale.stride * scale.pooling

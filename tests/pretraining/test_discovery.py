@@ -133,7 +133,7 @@ def test_shapelets_are_the_selected_segments_with_their_gaps(panel):
     for transform, (embeddings, mask) in zip(
         network.shapelets, segments.by_scale(), strict=True
     ):
-        cut_values, cut_observed, _ = cut_segments(values, observed, transform.scale)
+        cut_values, cut_observed = cut_segments(values, observed, transform.scale)
         places = [
             place
             for place in np.ndindex(*mask.shape)
