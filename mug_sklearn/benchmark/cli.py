@@ -52,15 +52,16 @@ def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == "report":
         return _report(argv[1:])
     args = _run_parser().parse_args(argv)
+    names, classifiers = _names(args.methods), _names(args.classifiers)
     # First, so that an error here does not wait for a download.
-    methods = select_methods(METHODS if args.methods == ["all"] else args.methods)
-    check_settings(args.seeds, args.classifiers, args.resamples, args.jobs)
+    methods = select_methods(METHODS if names == ["all"] else names)
+    check_settings(args.seeds, classifiers, args.resamples, args.jobs)
     n_failed = run_benchmark(
-        _sources(args.data, args.datasets, args.download),
+        _sources(args.data, _names(args.datasets), args.download),
         methods,
         args.output,
         seeds=args.seeds,
-        classifiers=args.classifiers,
+        classifiers=classifiers,
         resamples=args.resamples,
         n_jobs=args.jobs,
     )
@@ -108,12 +109,9 @@ def _sources(
     return {name: known[name] for name in wanted}
 
 
-class _Names(argparse.Action):
-    """A list of names, separated by spaces or commas."""
-
-    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
-        names = [name for value in values for name in value.replace(",", " ").split()]
-        setattr(namespace, self.dest, names)
+def _names(values: Sequence[str]) -> list[str]:
+    """Names that are separated by spaces or commas."""
+    return " ".join(values).replace(",", " ").split()
 
 
 def _run_parser() -> argparse.ArgumentParser:
@@ -134,7 +132,6 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--datasets",
         nargs="+",
-        action=_Names,
         default=["all"],
         metavar="NAME",
         help="names, or 'all' in the folder (default: all)",
@@ -147,7 +144,6 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods",
         nargs="+",
-        action=_Names,
         default=["mug"],
         metavar="NAME",
         help="names, or 'all' (default: mug)",
@@ -155,7 +151,6 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classifiers",
         nargs="+",
-        action=_Names,
         default=["svm", "svc"],
         metavar="NAME",
         help="default: svm,svc",
