@@ -16,8 +16,6 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-# Of the names of temporary files.
-_PREFIX = ".mug_sklearn."
 # What numpy raises on array files with malformed content; TypeError where it sorts a
 # header's keys of several kinds, RuntimeError where an archive is encrypted or
 # compressed in an unknown way. (UnicodeError is a ValueError.) KeyError is pandas'.
@@ -173,7 +171,7 @@ def check_replaceable(
 
 
 def _temporary_beside(target: Path) -> Path:
-    return target.with_name(_PREFIX + secrets.token_hex(8))
+    return target.with_name(f".mug_sklearn.{secrets.token_hex(8)}")
 
 
 def _set_permissions(path: Path, mode: int) -> None:
