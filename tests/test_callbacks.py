@@ -51,11 +51,8 @@ class Recorder:
         self.calls.append("teardown")
 
 
-class Interruption:
-    """Ends a fit after some epochs, as a crash would."""
-
-    def __init__(self, after):
-        self.after = after
+class Callback:
+    """Does nothing, whatever it is called for."""
 
     def setup(self, estimator, context):
         pass
@@ -64,11 +61,21 @@ class Interruption:
         pass
 
     def on_fit_task_end(self, estimator, context):
-        if len(estimator.history_) == self.after:
-            raise KeyboardInterrupt
+        pass
 
     def teardown(self, estimator, context):
         pass
+
+
+class Interruption(Callback):
+    """Ends a fit after some epochs, as a crash would."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_fit_task_end(self, estimator, context):
+        if len(estimator.history_) == self.after:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -96,11 +103,10 @@ def interrupted(mug, X, folder, after, every=1):
     return max(folder.iterdir())
 
 
-class ThreadCounter(Interruption):
+class ThreadCounter(Callback):
     """Counts the threads that an epoch begins with."""
 
     def __init__(self):
-        super().__init__(after=None)
         self.counts = []
 
     def on_fit_task_begin(self, estimator, context):
@@ -126,9 +132,8 @@ class TestEpochs:
         assert set(vars(mug)) == {*vars(small_mug().fit(panel)), "_skl_callbacks"}
 
     def test_each_is_told_of_the_data(self, panel, tmp_path):
-        class Listener(Interruption):
+        class Listener(Callback):
             def __init__(self):
-                super().__init__(after=None)
                 self.labels = []
 
             def on_fit_task_begin(self, estimator, context, *, X, y):
@@ -162,7 +167,7 @@ class TestEpochs:
 
     @pytest.mark.parametrize("warm_start", [False, True])
     def test_during_a_fit_the_estimator_is_not_fitted(self, panel, warm_start):
-        class Impatience(Interruption):
+        class Impatience(Callback):
             n_refused = 0
 
             def look(self):
@@ -184,7 +189,7 @@ class TestEpochs:
                 if context.task_name == "epoch":
                     self.look()
 
-        looking = Impatience(after=None)
+        looking = Impatience()
         mug = small_mug(max_epochs=2, warm_start=warm_start)
         mug.set_callbacks(looking).fit(panel).fit(panel)
         # In each fit: as it begins, and as each epoch begins and ends.
@@ -193,11 +198,11 @@ class TestEpochs:
 
     @pytest.mark.filterwarnings("error::UserWarning")
     def test_a_copy_taken_during_a_fit_knows_nothing_of_a_fit(self, panel):
-        class Copyist(Interruption):
+        class Copyist(Callback):
             def on_fit_task_begin(self, estimator, context):
                 self.copied = deepcopy(deepcopy(estimator))
 
-        copyist = Copyist(after=None)
+        copyist = Copyist()
         mug = small_mug().partial_fit(panel).set_callbacks(copyist).partial_fit(panel)
         assert mug.n_series_seen_ == 24
         # Of so few series the embedding is narrower than that of all.
@@ -235,7 +240,7 @@ class TestEpochs:
     @pytest.mark.filterwarnings("error::UserWarning")
     @pytest.mark.parametrize("event", ["begin", "end"])
     def test_a_callbacks_lack_of_memory_is_not_that_of_training(self, panel, event):
-        class Hungry(Interruption):
+        class Hungry(Callback):
             def on_fit_task_begin(self, estimator, context):
                 self.need("begin", context)
 
@@ -247,7 +252,7 @@ class TestEpochs:
                     raise MemoryError("of the callback")
 
         with pytest.raises(MemoryError, match="of the callback"):
-            small_mug().set_callbacks(Hungry(after=None)).fit(panel)
+            small_mug().set_callbacks(Hungry()).fit(panel)
 
     def test_a_failure_says_good_bye_and_leaves_the_estimator_as_it_was(self, panel):
         mug = small_mug(max_epochs=3).fit(panel)
@@ -464,7 +469,7 @@ class TestCheckpoint:
     def test_a_resumed_fit_tells_how_many_epochs_are_left(
         self, panel, tmp_path, capfd, monkeypatch, parameters, n_left, steps
     ):
-        class Counter(Interruption):
+        class Counter(Callback):
             n_left = None
 
             def on_fit_task_begin(self, estimator, context):
@@ -472,7 +477,7 @@ class TestCheckpoint:
                     self.n_left = context.max_subtasks
 
         monkeypatch.setattr("mug_sklearn._settings.AUTO_STEPS", 10)
-        counter = Counter(after=None)
+        counter = Counter()
         path = interrupted(small_mug(**parameters), panel, tmp_path, after=2)
         mug = MUGTransformer.load(path).set_params(verbose=1)
         mug.set_callbacks(counter).resume(panel)
