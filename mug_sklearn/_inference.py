@@ -259,15 +259,13 @@ class _Batches:
     def read(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         """Values of some series and the mask of those observed, on the device."""
         inference = self.inference
-        longest = max(1, int(self.panel.lengths[chosen].max()))
-        width = -(-longest // self.patch_length) * self.patch_length
         with self.lock:  # the caller's own container may not be thread-safe
             values, observed = self.panel.batch(
                 chosen,
                 inference.location,
                 inference.scale,
                 double_precision_device(inference.device),
-                width,
+                multiple_of=self.patch_length,
             )
         return values.to(inference.device), observed.to(inference.device)
 

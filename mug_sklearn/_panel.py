@@ -260,7 +260,7 @@ class Panel:
         location: np.ndarray,
         scale: np.ndarray,
         device: torch.device,
-        width: int | None = None,
+        multiple_of: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """Read, standardise and pad some series.
 
@@ -273,9 +273,9 @@ class Panel:
         location, scale : float64 array of shape (n_channels,)
         device : torch.device
             Where to compute, in double precision, and to leave the batch.
-        width : int, optional
-            Timepoints to pad to, at least as many as the longest of the series has; by
-            default, as many as it has, but at least one.
+        multiple_of : int, default=1
+            The batch has as many timepoints as the longest of the series, but at least
+            one, padded to a multiple of this number.
 
         Returns
         -------
@@ -283,7 +283,7 @@ class Panel:
             0 where nothing is observed.
         observed : bool Tensor of shape (n, C, T)
         """
-        longest = max(1, int(self.lengths[indices].max(initial=0)))
+        longest = int(self.lengths[indices].max(initial=1))
         raw = torch.from_numpy(self._padded(indices, longest)).to(device)
         missing = raw.isnan()
         # Copied, as they may lie in read-only memory.
@@ -294,7 +294,7 @@ class Panel:
         # In place, since new memory costs more than the computation.
         raw.sub_(mean).div_(deviation)
         raw.clamp_(-STANDARDISED_LIMIT, STANDARDISED_LIMIT).masked_fill_(missing, 0.0)
-        further = 0 if width is None else width - longest
+        further = -longest % multiple_of
         values = F.pad(raw.float(), (0, further)).contiguous()
         return values, F.pad(~missing, (0, further)).contiguous()
 
