@@ -15,16 +15,16 @@ from ._files import MALFORMED, load_archive, load_arrays
 from ._input_forms import refuse_dates
 from .datasets import read_ts
 
-SERIES_FORMATS = [
-    "  .npz      the array X, or the only one, or that of --array, of shape",
-    "            (series, timepoints) or (series, channels, timepoints)",
-    "  .npy      such an array; read in pieces, so it may be larger than memory",
-    "  .csv      one series a row, which may end early; an empty cell is a missing",
-    "            value; a line of names on top, with no number in it, is skipped, as",
-    "            are empty lines; no row labels",
-    "  .parquet  one series a row, of numeric columns, or of one column of lists",
-    "  .ts       the format of the UCR and UEA archives; labels are not looked at",
-]
+SERIES_FORMATS = """\
+series are read from
+  .npz      the array X, or the only one, or that of --array, of shape
+            (series, timepoints) or (series, channels, timepoints)
+  .npy      such an array; read in pieces, so it may be larger than memory
+  .csv      one series a row, which may end early; an empty cell is a missing
+            value; a line of names on top, with no number in it, is skipped, as
+            are empty lines; no row labels
+  .parquet  one series a row, of numeric columns, or of one column of lists
+  .ts       the format of the UCR and UEA archives; labels are not looked at"""
 _SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".ts")
 
 

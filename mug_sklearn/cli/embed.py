@@ -26,12 +26,12 @@ from .embedding_files import EMBEDDING_SUFFIXES, write_embedding
 
 CHUNK_SERIES = 512
 _SETTINGS = ("granularity", "max_epochs", "random_state")
-_FORMATS = "\n".join(["", "series are read from", *SERIES_FORMATS])
 _FIT_EXAMPLES = f"""\
 examples:
   python -m mug_sklearn fit train.npz --array X_train --save model.safetensors
   python -m mug_sklearn fit GunPoint_TRAIN.ts --save model.safetensors --max-epochs 50
-{_FORMATS}
+
+{SERIES_FORMATS}
 """
 _EMBED_EXAMPLES = f"""\
 examples:
@@ -39,7 +39,8 @@ examples:
     python -m mug_sklearn embed series.csv embedding.npz
   embed new series as an earlier fit does:
     python -m mug_sklearn embed new.npy embedding.parquet --model model.safetensors
-{_FORMATS}
+
+{SERIES_FORMATS}
 
 embeddings are written to
   .npz      as an array `embedding`

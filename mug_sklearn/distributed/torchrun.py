@@ -26,14 +26,13 @@ from .._input_forms import read_panel
 from .._series_files import SERIES_FORMATS, check_series_path, read_series_file
 from ..pretraining.processes import GroupProcesses, Processes
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   torchrun --nproc-per-node 2 -m mug_sklearn.distributed fit X.npy --save model
   torchrun --nproc-per-node 4 -m mug_sklearn.distributed fit data.npz --save model \\
       --parameters batch_size=64 max_epochs=20 "segment_lengths=(0.1, 0.3)"
 
-series are read from
-""" + "\n".join(SERIES_FORMATS)
+{SERIES_FORMATS}"""
 
 
 class _SharedMUG(MUGTransformer):
