@@ -165,8 +165,8 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         if header is None:
             raise ValueError(f"its header has no entry {HEADER!r}")
         content = json.loads(header)
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            found = content.get("format") if isinstance(content, dict) else None
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
             raise ValueError(f"its format is {found!r}, and {FORMAT} is accepted")
         names = file.keys()
         arrays = {name: file.get_tensor(name) for name in names}
