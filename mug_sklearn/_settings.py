@@ -104,7 +104,7 @@ def network_config(settings: Any, n_channels: int, n_timepoints: int) -> MUGConf
             n_random_shapelets=int(settings.n_random_shapelets),
             segment_depth=_segment_depth(config.n_patches),
         )
-    if config.has_fine and config.has_coarse:
+    if config.granularity == "multi":
         config = replace(
             config, fine_fusion=settings.fine_fusion, fusion=settings.fusion
         )
