@@ -911,7 +911,7 @@ class MUGTransformer(
             device=device,
             processes=self._processes(),
             weights=self.network_.state_dict() if continued else None,
-            moments=getattr(self, "_moments", {}) if goes_on else {},
+            moments=getattr(self, "_moments", {}),
             losses={},
             calibrates=late or not continued,
         )
@@ -1112,9 +1112,7 @@ class MUGTransformer(
     ) -> tuple[Panel, int]:
         """A sample of the whole stream, and a seed of this call's own."""
         # A plain fit before the stream has left no sample.
-        earlier = Reservoir.empty()
-        if goes_on:
-            earlier = getattr(self, "_reservoir", earlier)
+        earlier = getattr(self, "_reservoir", Reservoir.empty())
         rng = RandomStream.RESERVOIR.generator(seed, earlier.n_seen)
         self._reservoir = earlier.extended(panel, rng)
         if goes_on:
