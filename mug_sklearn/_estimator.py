@@ -896,9 +896,9 @@ class MUGTransformer(
         else:
             for of_a_stream in ("_reservoir", "_moments"):
                 self.__dict__.pop(of_a_stream, None)
-        late = False
+        calibrates = True
         if continued:
-            late = self._standardise_late(panel, typical)
+            calibrates = self._standardise_late(panel, typical)
             warn_of_no_scale(panel, self)
         n_series = len(panel.with_values)
         course = Course(
@@ -913,7 +913,7 @@ class MUGTransformer(
             weights=self.network_.state_dict() if continued else None,
             moments=getattr(self, "_moments", {}),
             losses={},
-            calibrates=late or not continued,
+            calibrates=calibrates,
         )
         self.__dict__.pop("_interrupted", None)
         tasks = FitTasks(self, X, y, course.plan.n_epochs)
