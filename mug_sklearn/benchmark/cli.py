@@ -83,9 +83,9 @@ def _sources(
     folder: Path | None, wanted: Sequence[str], download: bool
 ) -> dict[str, str]:
     """Name and source of each data set asked for."""
-    if download and (folder is None or wanted == ["all"]):
-        raise ValueError("--download needs --data and the names in --datasets")
-    if download and folder is not None:
+    if download:
+        if folder is None or wanted == ["all"]:
+            raise ValueError("--download needs --data and the names in --datasets")
         folder.mkdir(parents=True, exist_ok=True)
     found = {name: str(path) for name, path in find_datasets(folder).items()}
     if wanted == ["all"]:
