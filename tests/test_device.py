@@ -182,7 +182,7 @@ def test_products_have_one_thread_in_every_thread():
 
     inside()
     with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(inside).result() == {1}
+        assert threads.submit(inside).result(60) == {1}
 
 
 @pytest.mark.skipif(
@@ -201,14 +201,14 @@ def test_products_that_another_thread_has_limited_get_back_what_it_sets():
     def compute():
         with repeatable_arithmetic():
             is_inside.set()
-            is_limited_no_more.wait()
+            assert is_limited_no_more.wait(60)
 
     with ThreadPoolExecutor(1) as threads:
         with threadpool_limits(max(before) + 1, user_api="blas"):
             computed = threads.submit(compute)
-            is_inside.wait()
+            assert is_inside.wait(60)
         is_limited_no_more.set()
-        computed.result()
+        computed.result(60)
     assert blas_threads() == before
 
 
@@ -220,16 +220,16 @@ def test_concurrent_callers_leave_the_setting_as_it_was():
     def enter_second():
         with repeatable_arithmetic() as n_outside:
             second_is_inside.set()
-            first_is_out.wait()
+            assert first_is_out.wait(60)
             inside = blas_threads()
         return n_outside, torch.get_num_threads(), inside
 
     with ThreadPoolExecutor(1) as threads:
         with repeatable_arithmetic():
             second = threads.submit(enter_second)
-            second_is_inside.wait()
+            assert second_is_inside.wait(60)
         first_is_out.set()
-        assert second.result() == (3, 3, {1})
+        assert second.result(60) == (3, 3, {1})
     assert torch.get_num_threads() == 3
     assert blas_threads() == before
 
@@ -241,16 +241,16 @@ def test_a_new_thread_keeps_to_one_while_others_leave():
     def compute():
         with repeatable_arithmetic():
             is_inside.set()
-            others_left.wait()
+            assert others_left.wait(60)
             torch.ones(2**20).exp()  # the first computation of this thread
             return torch.get_num_threads()
 
     with ThreadPoolExecutor(1) as threads:
         with repeatable_arithmetic():
             computed = threads.submit(compute)
-            is_inside.wait()
+            assert is_inside.wait(60)
         others_left.set()
-        assert computed.result() == 1
+        assert computed.result(60) == 1
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -259,13 +259,13 @@ def test_the_threads_of_a_transform_keep_to_one_while_others_leave():
 
     def compute(chosen):
         is_inside.set()
-        others_left.wait()
+        assert others_left.wait(60)
         torch.ones(2**20).exp()
         return torch.get_num_threads()
 
     def batches():
         yield np.arange(1)
-        is_inside.wait()
+        assert is_inside.wait(60)
         torch.set_num_threads(3)  # as whoever leaves
         others_left.set()
         yield np.arange(1)
@@ -283,14 +283,14 @@ def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
     def compute():
         with repeatable_arithmetic():
             is_inside.set()
-            is_forked.wait()
+            assert is_forked.wait(60)
 
     def all_as_before():
         outside = torch.get_float32_matmul_precision(), blas_threads()
         with repeatable_arithmetic() as n_outside:
             inside = torch.get_float32_matmul_precision(), blas_threads()
         with ThreadPoolExecutor(1) as threads:
-            n_of_others = threads.submit(torch.get_num_threads).result()
+            n_of_others = threads.submit(torch.get_num_threads).result(60)
         counts = n_outside, n_of_others, torch.get_num_threads()
         expected = ("medium", before), ("highest", {1}), (3, 3, 3)
         return (outside, inside, counts) == expected
@@ -299,10 +299,10 @@ def test_a_process_forked_beside_a_computation_has_the_settings_outside_it():
         torch.set_float32_matmul_precision("medium")
         with ThreadPoolExecutor(1) as threads:
             computed = threads.submit(compute)
-            is_inside.wait()
+            assert is_inside.wait(60)
             succeeds = succeeds_in_a_fork(all_as_before)
             is_forked.set()
-            computed.result()
+            computed.result(60)
     finally:
         torch.set_float32_matmul_precision(precision)
     assert succeeds
@@ -320,7 +320,7 @@ def test_a_process_forked_inside_a_computation_stays_inside():
 
     def stays_inside():
         with ThreadPoolExecutor(1) as threads:
-            n_for_another_thread = threads.submit(inside).result()
+            n_for_another_thread = threads.submit(inside).result(60)
         return (inside(), n_for_another_thread, blas_threads()) == (1, 3, {1})
 
     with repeatable_arithmetic():
@@ -346,10 +346,10 @@ def test_a_process_forked_while_a_thread_changes_settings_does_not_wait(monkeypa
     monkeypatch.setattr(device, "_set_threads", slowly)
     with ThreadPoolExecutor(1) as threads:
         computed = threads.submit(compute)
-        changes.wait()
+        assert changes.wait(60)
         monkeypatch.undo()
         assert succeeds_in_a_fork(compute, seconds=3)
-        assert computed.result()
+        assert computed.result(60)
 
 
 @pytest.mark.usefixtures("three_threads")
