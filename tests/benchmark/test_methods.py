@@ -59,7 +59,11 @@ def test_series_are_filled_up_to_a_least_length():
     np.testing.assert_allclose(filled[:, 0, 3:], np.repeat([means], 2, axis=0).T)
 
 
-@pytest.mark.parametrize("name", ["minirocket", "multirocket", "hydra"])
+# aeon compiles for the better part of a minute at the first use of those marked slow.
+@pytest.mark.parametrize(
+    "name",
+    ["minirocket", pytest.param("multirocket", marks=pytest.mark.slow), "hydra"],
+)
 def test_convolutions_take_series_shorter_than_their_kernels(name):
     X = np.random.default_rng(0).normal(size=(12, 2, 8))
     embedding = np.asarray(METHODS[name].make(0).fit(X).transform(X))
@@ -67,6 +71,7 @@ def test_convolutions_take_series_shorter_than_their_kernels(name):
     assert len(np.unique(embedding, axis=0)) == len(X)
 
 
+@pytest.mark.slow  # as above
 def test_statistics_of_a_constant_series_are_numbers():
     X = np.stack((np.zeros((1, 40)), np.sin(np.arange(40.0))[None]))
     embedding = np.asarray(METHODS["catch22"].make(0).fit(X).transform(X))
