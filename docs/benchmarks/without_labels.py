@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +24,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from mug_sklearn.benchmark.methods import METHODS
+from mug_sklearn.benchmark.report import (
+    average_ranks,
+    wilcoxon_holm,
+    win_draw_loss,
+)
 from mug_sklearn.datasets import find_datasets, load_dataset
 
 NAMES = ("mug", "mug-untrained", "raw", "catch22", "minirocket", "hydra")
@@ -32,6 +36,7 @@ SEEDS = range(3)
 LABELS_PER_CLASS = 3
 DRAWS = 5
 RESULTS = Path(__file__).with_suffix(".csv")
+COUNTS = ("wins of mug", "draws", "losses")
 TASKS = ("rand_index", "nearest_neighbour", "few_labels")
 
 
@@ -59,10 +64,9 @@ def scores(data, method, seed):
     """The figures of one method on one data set, by task."""
     model = METHODS[method].make(seed).fit(data.X_train)
     # MUG's features have variance 1; all others' get it, so that scale decides nothing.
-    scaler = StandardScaler().fit(model.transform(data.X_train))
-    train, test = (
-        scaler.transform(model.transform(X)) for X in (data.X_train, data.X_test)
-    )
+    scaler = StandardScaler()
+    train = scaler.fit_transform(model.transform(data.X_train))
+    test = scaler.transform(model.transform(data.X_test))
     y_train, y_test = data.y_train, data.y_test
     nearest = KNeighborsClassifier(1).fit(train, y_train)
     figures = (
@@ -77,18 +81,13 @@ def report(table):
     """Means over seeds and data sets, and MUG's wins and losses, by task."""
     for task in TASKS:
         means = table.pivot_table(index="dataset", columns="method", values=task)
-        means = means[list(NAMES)].round(6)
-        peers = means.drop(columns="mug")
-        gains = peers.rsub(means["mug"], axis=0)
-        summary = {
-            "mean": means.mean().round(3),
-            "rank": means.rank(axis=1, ascending=False).mean().round(2),
-            "won by mug": (gains > 0).sum().astype("Int64"),
-            "lost by mug": (gains < 0).sum().astype("Int64"),
-            "p": gains.apply(lambda column: wilcoxon(column).pvalue).round(4),
-        }
+        means = means[list(NAMES)].round(6)  # the figures are no more precise
+        summary = pd.DataFrame({"mean": means.mean(), "rank": average_ranks(means)})
+        counts = {other: win_draw_loss(means, "mug", other) for other in NAMES[1:]}
+        summary = summary.join(pd.DataFrame.from_dict(counts, "index", columns=COUNTS))
+        summary["p"] = wilcoxon_holm(means, "mug")["p"]
         print(f"\n{task}, {len(means)} data sets")
-        print(pd.DataFrame(summary).loc[list(NAMES)].to_string())
+        print(summary.round(4).to_string())
 
 
 def main(folders):
