@@ -26,7 +26,7 @@ from .nn.network import MUGConfig, MUGNetwork, build_network
 from .nn.readout import BlockScaling, Readout
 
 HEADER = "mug_sklearn"
-FORMAT = 2
+FORMAT = 3
 RECORDS = {record.__name__: record for record in (MUGConfig, SegmentScale)}
 
 

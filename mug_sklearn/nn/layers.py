@@ -16,10 +16,11 @@ from torch import Tensor, nn
 # Numbers in a cache line. A product may round differently if a matrix begins elsewhere
 # in a line, so all matrices of a batch begin at the start of one.
 ALIGNED = 16
-# On an x86 processor: for others its convolutions may be slow, and round a series
-# otherwise in another batch.
+# On an x86 processor with AVX2: for others its convolutions may be slow, and round a
+# series otherwise in another batch.
 HAS_ONEDNN = (
     platform.machine().lower() in ("x86_64", "amd64")
+    and torch.backends.cpu.get_cpu_capability() != "DEFAULT"
     and torch.backends.mkldnn.is_available()
 )
 # Smallest weight of a new batch in the running statistics.

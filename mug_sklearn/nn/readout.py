@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .layers import convolve, has_convolution
+
 # Chosen by cross-validation of SVC() on the training splits of archive data sets.
 BLOCK_WEIGHTS = {
     "bank": 1.0,
@@ -84,7 +86,7 @@ class Readout:
         Scaling of each block by its name, in the order in which they are joined.
     location : float64 Tensor of shape (width,)
         Mean of the joined, scaled blocks.
-    axes : float64 Tensor of shape (width, embedding width), or None
+    axes : float32 Tensor of shape (embedding width, width), or None
         None leaves the scaled blocks as they are.
     """
 
@@ -100,14 +102,12 @@ class Readout:
     @property
     def width(self) -> int:
         """Width of the embedding."""
-        return len(self.location) if self.axes is None else self.axes.shape[1]
+        return len(self.location) if self.axes is None else len(self.axes)
 
     def __call__(self, blocks: dict[str, Tensor]) -> Tensor:
         """Embed: name -> (n, width) becomes float32 (n, embedding width)."""
-        embedding = _join(self.scalings, blocks).sub_(self.location)
-        if self.axes is not None:
-            embedding = embedding @ self.axes
-        return embedding.float()
+        centred = _join(self.scalings, blocks).sub_(self.location)
+        return centred.float() if self.axes is None else _along(self.axes, centred)
 
     def to(self, device: torch.device) -> "Readout":
         """A copy on a device that supports double precision."""
@@ -151,7 +151,7 @@ def fit_readout(
         return _with_mean_variance_one(Readout(scalings, location, None), joined)
     axes, variance = _principal_axes(joined - location, embedding_dim)
     rotation = variance_evening_rotation(variance.cpu()).to(axes.device)
-    return Readout(scalings, location, axes @ rotation)
+    return Readout(scalings, location, (axes @ rotation).T.float().contiguous())
 
 
 def _with_mean_variance_one(readout: Readout, joined: Tensor) -> Readout:
@@ -190,6 +190,21 @@ def _fit_scaling(name: str, block: Tensor, noise: Tensor | None) -> BlockScaling
 
 def _join(scalings: dict[str, BlockScaling], blocks: dict[str, Tensor]) -> Tensor:
     return torch.cat([scale(blocks[name]) for name, scale in scalings.items()], dim=1)
+
+
+def _along(axes: Tensor, centred: Tensor) -> Tensor:
+    """Where series are along the axes: float64 (n, width) -> float32 (n, kept).
+
+    The rounding of a series must not depend on how many there are. That of a
+    convolution does not, and that of a product in double precision is too small to be
+    seen in single, but for a rare last bit.
+    """
+    single = centred.float()
+    if has_convolution(single):
+        # All series as tokens of one.
+        tokens, weight = single.unsqueeze(0), axes.unsqueeze(1)
+        return convolve(tokens, weight, axes.new_zeros(len(axes))).squeeze(0)
+    return (centred @ axes.T.double()).float()
 
 
 def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor]:

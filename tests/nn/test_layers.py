@@ -174,16 +174,18 @@ def test_a_linear_map_rounds_alike_in_every_batch(
 
 
 @pytest.mark.parametrize(
-    ("machine", "expected"),
+    ("machine", "capability", "expected"),
     [
-        ("x86_64", torch.backends.mkldnn.is_available()),
-        ("AMD64", torch.backends.mkldnn.is_available()),
-        ("arm64", False),
-        ("aarch64", False),
+        ("x86_64", "AVX2", torch.backends.mkldnn.is_available()),
+        ("AMD64", "AVX512", torch.backends.mkldnn.is_available()),
+        ("x86_64", "DEFAULT", False),
+        ("arm64", "DEFAULT", False),
+        ("aarch64", "SVE256", False),
     ],
 )
-def test_onednn_is_for_x86_processors(machine, expected, monkeypatch):
+def test_onednn_is_for_x86_processors(machine, capability, expected, monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     # Run anew under another name: the package keeps what it has.
     assert runpy.run_path(layers.__file__)["HAS_ONEDNN"] == expected
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
+from mug_sklearn.nn import layers
+from mug_sklearn.nn.layers import HAS_ONEDNN
 from mug_sklearn.nn.readout import (
     BLOCK_WEIGHTS,
     SCALE_SHRINKAGE,
@@ -81,8 +83,26 @@ def test_opposite_series_beside_their_mean():
 
 def test_an_axis_points_towards_its_largest_entry():
     for part in make_blocks(200)["bank"].split(10):
-        axis = fit_readout({"bank": part}, 1).axes[:, 0]
+        (axis,) = fit_readout({"bank": part}, 1).axes
         assert axis[axis.abs().argmax()] > 0
+
+
+@pytest.mark.parametrize("embedding_dim", [1, 2, 7, 36, 63, 150, 320])
+@pytest.mark.parametrize("block_width", [37, 973, 1400])
+@pytest.mark.parametrize("has_onednn", [HAS_ONEDNN, False])
+def test_a_series_is_embedded_alike_among_any_number(
+    embedding_dim, block_width, has_onednn, monkeypatch
+):
+    monkeypatch.setattr(layers, "HAS_ONEDNN", has_onednn)
+    generator = torch.Generator().manual_seed(0)
+    block = torch.randn(400, block_width, generator=generator)
+    readout = fit_readout({"bank": block}, embedding_dim)
+    whole = readout({"bank": block})
+    for n in (1, 2, 3, 5, 8, 15, 16, 17, 31, 64, 100, 256):
+        assert torch.equal(readout({"bank": block[-n:]}), whole[-n:])
+    # To single precision, it is what double precision gives.
+    monkeypatch.setattr(layers, "HAS_ONEDNN", False)
+    torch.testing.assert_close(whole, readout({"bank": block}), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [12, 40, 200])
