@@ -20,7 +20,7 @@ from safetensors import safe_open
 from sklearn.exceptions import NotFittedError
 
 from mug_sklearn import MUGTransformer, __version__
-from mug_sklearn.persistence import checksum, read_state, write_state
+from mug_sklearn.persistence import FORMAT, checksum, read_state, write_state
 
 from .conftest import small_mug
 
@@ -113,7 +113,7 @@ def test_the_file_is_safetensors_with_versions(panel, path):
     with safe_open(path, framework="np") as file:
         header = json.loads(file.metadata()["mug_sklearn"])
         assert "network_.fine.embed.weight" in file.keys()  # noqa: SIM118
-    assert header["format"] == 2
+    assert header["format"] == FORMAT
     assert set(header["versions"]) == {"mug_sklearn", "torch", "numpy"}
 
 
@@ -201,7 +201,7 @@ def test_a_folder_is_no_file(tmp_path):
 OTHER_ARRAYS = {"x": np.zeros(2)}
 
 
-def header_of(state, file_format=2):
+def header_of(state, file_format=FORMAT):
     content = {"format": file_format, "state": state}
     content["checksum"] = checksum(state, OTHER_ARRAYS)
     return {"mug_sklearn": json.dumps(content)}
@@ -212,8 +212,8 @@ def header_of(state, file_format=2):
     [
         (None, "no entry 'mug_sklearn'"),
         ({"mug_sklearn": "{"}, "not a complete file"),
-        ({"mug_sklearn": "[]"}, "its format is None, and 2 is accepted"),
-        (header_of({"dict": {}}, 1), "its format is 1, and 2 is accepted"),
+        ({"mug_sklearn": "[]"}, f"its format is None, and {FORMAT} is accepted"),
+        (header_of({"dict": {}}, 2), f"its format is 2, and {FORMAT} is accepted"),
         (header_of([]), "its state is of type list"),
         (header_of({"eval": "1"}), "'eval'"),
         (header_of({"dict": []}), "not a complete file"),
@@ -267,7 +267,7 @@ def test_a_file_that_may_not_be_read_is_told(panel, path, monkeypatch):
 
 def test_endless_nesting_is_refused(path):
     nested = "[" * 10**5 + "]" * 10**5
-    metadata = {"mug_sklearn": f'{{"format": 2, "state": {nested}}}'}
+    metadata = {"mug_sklearn": f'{{"format": {FORMAT}, "state": {nested}}}'}
     safetensors.numpy.save_file(OTHER_ARRAYS, path, metadata=metadata)
     with pytest.raises(ValueError, match="not a complete file"):
         MUGTransformer.load(path)

@@ -6,6 +6,7 @@ averaged down to a bounded number of points, so that cost grows linearly with T;
 are masked; a segment counts if at least half of its points are observed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from .layers import (
     ALIGNED,
     TokenLinear,
     as_numbers,
+    distinct,
+    known_to_be_full,
     lowered,
     maximum,
     observed_patches,
@@ -215,25 +218,27 @@ class CoarseEncoder(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
         features = self.encoder(patches(values, observed, self.patch_length))
-        feature_mask = require_one_token(observed_patches(observed, self.patch_length))
+        masks, n = distinct(observed), len(values)
+        feature_mask = require_one_token(observed_patches(masks, self.patch_length))
+        feature_mask = feature_mask.expand(n, -1)
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)
-        strongest, masks, spans = [], [], []
+        strongest, segment_masks, spans = [], [], []
         for scale in self.scales:
-            mask = segment_mask(observed, scale)
+            mask = segment_mask(masks, scale)
             step = scale.stride * scale.pooling
             for start in range(0, mask.shape[1] * step, step):
                 first = start // self.patch_length
                 last = -(-(start + scale.length) // self.patch_length)
                 strongest.append(maximum(known[:, first:last]))
                 spans.append((start, start + scale.length))
-            masks.append(mask)
+            segment_masks.append(mask.expand(n, -1))
         embedding = torch.stack(strongest, dim=1)  # (n, S, d)
         embedding = embedding.masked_fill(embedding.isinf(), 0.0)
         return Segments(
             self.norm(embedding),
-            torch.cat(masks, dim=1),
-            tuple(mask.shape[1] for mask in masks),
+            torch.cat(segment_masks, dim=1),
+            tuple(mask.shape[1] for mask in segment_masks),
             torch.tensor(spans, device=values.device),
             features,
             feature_mask,
@@ -274,38 +279,53 @@ class ShapeletTransform(nn.Module):
         point, a shapelet is as far as from one that stays at its channels' means. No
         root is taken: it would blow up the rounding error of a perfect match.
         """
-        pooled, present = masked_average_pool(values, observed, self.scale.pooling)
-        weight = as_numbers(present, pooled.dtype)
+        masks = distinct(observed)
+        pooled, present = masked_average_pool(values, masks, self.scale.pooling)
+        seen = as_numbers(present, pooled.dtype)
         known = as_numbers(self.observed, pooled.dtype)
         shapelet = self.values * known
-        # One product: known * pooled^2 - 2 * shapelet * pooled + shapelet^2 * seen
-        series = torch.cat((pooled.square(), pooled, weight), dim=1)
-        parts = torch.cat((known, -2 * shapelet, shapelet.square()), dim=1)
         # Shapelets with the same gaps, or none, overlap a window alike: one product is
         # enough. On an accelerator, finding out would mean waiting for it.
         on_cpu = known.device.type == "cpu"
         alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
         gaps = known[:1] if alike else known
 
-        def products(some: Tensor) -> tuple[Tensor, Tensor]:
-            windows = self._windows(some)
-            seen = windows[:, -known[0].numel() :]
-            return _products(parts, windows), _products(gaps, seen)
+        def of_values(windows: Tensor) -> Tensor:
+            # known * pooled^2 - 2 * shapelet * pooled
+            return _products(-2 * shapelet, windows) + _products(gaps, windows.square())
 
-        found = map(products, series.split(self._n_at_once(series)))
-        square, common = (
-            torch.cat(some)[..., : series.shape[-1]]
-            for some in zip(*found, strict=True)
+        def of_gaps(windows: Tensor) -> Tensor:
+            return _products(torch.cat((shapelet.square(), gaps)), windows)
+
+        square = self._map_windows(of_values, pooled)
+        own, common = self._map_windows(of_gaps, seen).split(
+            (len(shapelet), len(gaps)), dim=1
         )
-        square = square.clamp(min=0)
+        square = (square + own).clamp_(min=0)
         half = gaps.sum(dim=(1, 2))[:, None] / 2
         fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
         penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
-        n_known = known.sum(dim=(1, 2)).clamp(min=1)
-        from_means = shapelet.square().sum(dim=(1, 2)) / n_known
-        # Where nothing is shared, that would be 0 / 0.
-        square = torch.where(common > 0, square / common, from_means[:, None])
-        return square + penalty
+        shared = common > 0
+        distance = square / common
+        if not known_to_be_full(shared):  # somewhere that is 0 / 0
+            n_known = known.sum(dim=(1, 2)).clamp(min=1)
+            from_means = shapelet.square().sum(dim=(1, 2)) / n_known
+            distance = torch.where(shared, distance, from_means[:, None])
+        return distance + penalty
+
+    def _map_windows(
+        self, compute: Callable[[Tensor], Tensor], series: Tensor
+    ) -> Tensor:
+        """What `compute` makes of all windows, of some series at a time.
+
+        (n, C, points) -> (n, ..., points)
+        """
+        n_points = series.shape[-1]
+        found = [
+            compute(self._windows(some))
+            for some in series.split(self._n_at_once(series))
+        ]
+        return torch.cat(found)[..., :n_points]
 
     def _n_at_once(self, series: Tensor) -> int:
         """Number of series whose windows are together in memory."""

@@ -58,10 +58,30 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
+def known_to_be_full(mask: Tensor) -> bool:
+    """Whether all of a mask is True, if that is worth asking."""
+    return _is_asked(mask) and bool(mask.view(torch.uint8).amin() > 0)
+
+
+def distinct(masks: Tensor) -> Tensor:
+    """One mask if those of all series are known to be alike: (n, ...) -> (1 or n, ...).
+
+    What depends on the masks alone is then computed once.
+    """
+    if not _is_asked(masks):
+        return masks
+    numbers = masks.view(torch.uint8)
+    return masks if bool((numbers ^ numbers[:1]).amax() > 0) else masks[:1]
+
+
+def _is_asked(mask: Tensor) -> bool:
+    # Asking an accelerator means waiting, and in training something is mostly hidden.
+    return not torch.is_grad_enabled() and mask.device.type == "cpu"
+
+
 def lowered(tokens: Tensor, mask: Tensor, by: float = torch.inf) -> Tensor:
     """Lower tokens that do not count so that they win no maximum: (n, F, d), (n, F)."""
-    # If all count there is nothing to do, but asking an accelerator means waiting.
-    if not torch.is_grad_enabled() and mask.device.type == "cpu" and mask.all():
+    if known_to_be_full(mask):
         return tokens
     # Adding is vectorised; masking by a mask without the last dimension is not.
     penalty = torch.zeros_like(mask, dtype=tokens.dtype).masked_fill(~mask, -by)

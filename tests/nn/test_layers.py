@@ -14,6 +14,7 @@ from mug_sklearn.nn.layers import (
     MaskedBatchNorm,
     TokenLinear,
     convolve,
+    distinct,
     masked_max,
     masked_mean,
     require_one_token,
@@ -153,6 +154,16 @@ def test_an_empty_series_keeps_its_first_token():
     mask = torch.tensor([[False, False], [False, True]])
     expected = torch.tensor([[True, False], [False, True]])
     assert torch.equal(require_one_token(mask), expected)
+
+
+def test_masks_that_are_alike_are_one():
+    masks = torch.tensor([[True, False, True]]).repeat(3, 1)
+    assert distinct(masks) is masks  # in training nothing is asked
+    with torch.no_grad():
+        assert torch.equal(distinct(masks), masks[:1])
+        assert torch.equal(distinct(masks[:1]), masks[:1])
+        masks[2, 1] = True
+        assert distinct(masks) is masks
 
 
 @pytest.mark.parametrize("n_tokens", [1, 3, 16, 50])

@@ -305,6 +305,31 @@ def test_padding_changes_no_block(batch, padding, fine_fusion, fusion):
         torch.testing.assert_close(actual[name], block)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.6])
+@pytest.mark.parametrize("last", [23, 17, 0])
+def test_series_with_the_same_gaps_are_as_without_one_another(share, last):
+    network = make_network()
+    generator = torch.Generator().manual_seed(0)
+    pattern = torch.rand(1, 2, 23, generator=generator) < share
+    pattern[..., last:] = False
+    observed = pattern.repeat(4, 1, 1)
+    values = torch.randn(4, 2, 23, generator=generator).double() * observed
+    other = torch.ones(1, 2, 23, dtype=torch.bool)
+    other[..., -20:-18] = False
+    with torch.no_grad():
+        alike = network(values, observed), network.pooled_blocks(values, observed)
+        # Beside a series with another gap, all masks are computed.
+        mixed = torch.cat((values, other.double())), torch.cat((observed, other))
+        unlike = network(*mixed), network.pooled_blocks(*mixed)
+    for name in ("fine", "fused", "multi", "coarse"):
+        found, expected = (getattr(tokens, name) for tokens, _ in (alike, unlike))
+        assert torch.equal(found.mask, expected.mask[:4])
+        assert torch.equal(found.tokens, expected.tokens[:4])
+    assert torch.equal(alike[0].coarse.feature_mask, unlike[0].coarse.feature_mask[:4])
+    for name, block in alike[1].items():
+        assert torch.equal(block, unlike[1][name][:4]), name
+
+
 def test_blocks_pool_the_tokens_that_count(batch):
     network = make_network()
     blocks, tokens = network.pooled_blocks(*batch), network(*batch)
