@@ -6,7 +6,6 @@ averaged down to a bounded number of points, so that cost grows linearly with T;
 are masked; a segment counts if at least half of its points are observed.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,9 +27,9 @@ from .layers import (
     require_one_token,
 )
 
-# Numbers in windows that are in memory together on a CPU. More leave its cache, and
-# more than some 16 MB get memory that the system must clear first.
-WINDOW_NUMBERS = 2**21
+# Numbers in windows that are in memory together on a CPU, 2 MB. More leave its cache,
+# and may get memory that the system must clear first.
+WINDOW_NUMBERS = 2**19
 
 
 @dataclass(frozen=True)
@@ -290,18 +289,13 @@ class ShapeletTransform(nn.Module):
         alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
         gaps = known[:1] if alike else known
 
-        def of_values(windows: Tensor) -> Tensor:
-            # known * pooled^2 - 2 * shapelet * pooled
-            return _products(-2 * shapelet, windows) + _products(gaps, windows.square())
-
-        def of_gaps(windows: Tensor) -> Tensor:
-            return _products(torch.cat((shapelet.square(), gaps)), windows)
-
-        square = self._map_windows(of_values, pooled)
-        own, common = self._map_windows(of_gaps, seen).split(
-            (len(shapelet), len(gaps)), dim=1
-        )
-        square = (square + own).clamp_(min=0)
+        # known * pooled^2 - 2 * shapelet * pooled + shapelet^2 * seen
+        power, counted = pooled.square(), gaps
+        if known_to_be_full(self.observed):  # then all channels count alike
+            power, counted = power.sum(dim=1, keepdim=True), gaps[:, :1]
+        square = self._products(-2 * shapelet, pooled) + self._products(counted, power)
+        square = (square + self._products(shapelet.square(), seen)).clamp_(min=0)
+        common = self._products(gaps, seen)
         half = gaps.sum(dim=(1, 2))[:, None] / 2
         fewest = torch.minimum(common.amax(dim=-1, keepdim=True), half)
         penalty = torch.zeros_like(common).masked_fill(common < fewest, torch.inf)
@@ -313,19 +307,19 @@ class ShapeletTransform(nn.Module):
             distance = torch.where(shared, distance, from_means[:, None])
         return distance + penalty
 
-    def _map_windows(
-        self, compute: Callable[[Tensor], Tensor], series: Tensor
-    ) -> Tensor:
-        """What `compute` makes of all windows, of some series at a time.
+    def _products(self, shapelets: Tensor, series: Tensor) -> Tensor:
+        """Inner product of each shapelet with each window, (n, shapelets, points).
 
-        (n, C, points) -> (n, ..., points)
+        One matrix product per series, so that its rounding does not depend on the
+        batch.
         """
-        n_points = series.shape[-1]
+        # (shapelets, C, width), (n, C, points)
+        rows = shapelets.flatten(1)
         found = [
-            compute(self._windows(some))
+            torch.bmm(rows.expand(len(some), -1, -1), self._windows(some))
             for some in series.split(self._n_at_once(series))
         ]
-        return torch.cat(found)[..., :n_points]
+        return torch.cat(found)[..., : series.shape[-1]]
 
     def _n_at_once(self, series: Tensor) -> int:
         """Number of series whose windows are together in memory."""
@@ -345,12 +339,3 @@ class ShapeletTransform(nn.Module):
         windows = padded.unfold(-1, self.scale.width, 1).transpose(2, 3)
         # Windows left overlapping in memory would be copied anew for each series.
         return windows.contiguous().flatten(1, 2)
-
-
-def _products(shapelets: Tensor, windows: Tensor) -> Tensor:
-    """Inner product of each shapelet with each window, (n, shapelets, points).
-
-    One matrix product per series, so that its rounding does not depend on the batch.
-    """
-    # (shapelets, C, width), (n, C * width, points)
-    return torch.bmm(shapelets.flatten(1).expand(len(windows), -1, -1), windows)
