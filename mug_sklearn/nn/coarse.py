@@ -308,12 +308,11 @@ class ShapeletTransform(nn.Module):
         return distance + penalty
 
     def _products(self, shapelets: Tensor, series: Tensor) -> Tensor:
-        """Inner product of each shapelet with each window, (n, shapelets, points).
+        """Inner product of each shapelet with each window.
 
-        One matrix product per series, so that its rounding does not depend on the
-        batch.
+        (shapelets, C, width), (n, C, points) -> (n, shapelets, points). One matrix
+        product per series, so that its rounding does not depend on the batch.
         """
-        # (shapelets, C, width), (n, C, points)
         rows = shapelets.flatten(1)
         found = [
             torch.bmm(rows.expand(len(some), -1, -1), self._windows(some))

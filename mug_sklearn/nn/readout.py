@@ -86,8 +86,9 @@ class Readout:
         Scaling of each block by its name, in the order in which they are joined.
     location : float64 Tensor of shape (width,)
         Mean of the joined, scaled blocks.
-    axes : float32 Tensor of shape (embedding width, width), or None
-        None leaves the scaled blocks as they are.
+    axes : Tensor of shape (embedding width, width), or None
+        In the precision that products with them are taken in. None leaves the scaled
+        blocks as they are.
     """
 
     scalings: dict[str, BlockScaling]
@@ -114,7 +115,7 @@ class Readout:
         return Readout(
             {name: scaling.to(device) for name, scaling in self.scalings.items()},
             self.location.to(device),
-            None if self.axes is None else self.axes.to(device),
+            None if self.axes is None else _for_products(self.axes.to(device)),
         )
 
 
@@ -151,7 +152,7 @@ def fit_readout(
         return _with_mean_variance_one(Readout(scalings, location, None), joined)
     axes, variance = _principal_axes(joined - location, embedding_dim)
     rotation = variance_evening_rotation(variance.cpu()).to(axes.device)
-    return Readout(scalings, location, (axes @ rotation).T.float().contiguous())
+    return Readout(scalings, location, _for_products((axes @ rotation).T.contiguous()))
 
 
 def _with_mean_variance_one(readout: Readout, joined: Tensor) -> Readout:
@@ -192,6 +193,12 @@ def _join(scalings: dict[str, BlockScaling], blocks: dict[str, Tensor]) -> Tenso
     return torch.cat([scale(blocks[name]) for name, scale in scalings.items()], dim=1)
 
 
+def _for_products(axes: Tensor) -> Tensor:
+    """Rounded to single precision, and in double where products must be in double."""
+    single = axes.float()
+    return single if has_convolution(single) else single.double()
+
+
 def _along(axes: Tensor, centred: Tensor) -> Tensor:
     """Where series are along the axes: float64 (n, width) -> float32 (n, kept).
 
@@ -199,12 +206,11 @@ def _along(axes: Tensor, centred: Tensor) -> Tensor:
     convolution does not, and that of a product in double precision is too small to be
     seen in single, but for a rare last bit.
     """
-    single = centred.float()
-    if has_convolution(single):
-        # All series as tokens of one.
-        tokens, weight = single.unsqueeze(0), axes.unsqueeze(1)
-        return convolve(tokens, weight, axes.new_zeros(len(axes))).squeeze(0)
-    return (centred @ axes.T.double()).float()
+    if axes.dtype == torch.float64:
+        return (centred @ axes.T).float()
+    # All series as tokens of one.
+    tokens, weight = centred.float().unsqueeze(0), axes.unsqueeze(1)
+    return convolve(tokens, weight, axes.new_zeros(len(axes))).squeeze(0)
 
 
 def _principal_axes(centred: Tensor, embedding_dim: int) -> tuple[Tensor, Tensor]:

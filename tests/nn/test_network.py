@@ -307,19 +307,20 @@ def test_padding_changes_no_block(batch, padding, fine_fusion, fusion):
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
 @pytest.mark.parametrize("last", [23, 17, 0])
-def test_series_with_the_same_gaps_are_as_without_one_another(share, last):
-    network = make_network()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_series_with_the_same_gaps_are_as_without_one_another(share, last, dtype):
+    network = make_network().to(dtype)
     generator = torch.Generator().manual_seed(0)
     pattern = torch.rand(1, 2, 23, generator=generator) < share
     pattern[..., last:] = False
     observed = pattern.repeat(4, 1, 1)
-    values = torch.randn(4, 2, 23, generator=generator).double() * observed
+    values = torch.randn(4, 2, 23, generator=generator).to(dtype) * observed
     other = torch.ones(1, 2, 23, dtype=torch.bool)
     other[..., -20:-18] = False
     with torch.no_grad():
         alike = network(values, observed), network.pooled_blocks(values, observed)
         # Beside a series with another gap, all masks are computed.
-        mixed = torch.cat((values, other.double())), torch.cat((observed, other))
+        mixed = torch.cat((values, other.to(dtype))), torch.cat((observed, other))
         unlike = network(*mixed), network.pooled_blocks(*mixed)
     for name in ("fine", "fused", "multi", "coarse"):
         found, expected = (getattr(tokens, name) for tokens, _ in (alike, unlike))

@@ -89,7 +89,7 @@ def test_an_axis_points_towards_its_largest_entry():
 
 @pytest.mark.parametrize("embedding_dim", [1, 2, 7, 36, 63, 150, 320])
 @pytest.mark.parametrize("block_width", [37, 973, 1400])
-@pytest.mark.parametrize("has_onednn", [HAS_ONEDNN, False])
+@pytest.mark.parametrize("has_onednn", sorted({HAS_ONEDNN, False}))
 def test_a_series_is_embedded_alike_among_any_number(
     embedding_dim, block_width, has_onednn, monkeypatch
 ):
@@ -100,9 +100,21 @@ def test_a_series_is_embedded_alike_among_any_number(
     whole = readout({"bank": block})
     for n in (1, 2, 3, 5, 8, 15, 16, 17, 31, 64, 100, 256):
         assert torch.equal(readout({"bank": block[-n:]}), whole[-n:])
-    # To single precision, it is what double precision gives.
-    monkeypatch.setattr(layers, "HAS_ONEDNN", False)
-    torch.testing.assert_close(whole, readout({"bank": block}), rtol=0, atol=1e-5)
+    centred = readout.scalings["bank"](block) - readout.location
+    expected = centred @ readout.axes.double().T
+    torch.testing.assert_close(whole.double(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("has_onednn", sorted({HAS_ONEDNN, False}))
+def test_axes_are_in_the_precision_of_their_products(has_onednn, monkeypatch):
+    monkeypatch.setattr(layers, "HAS_ONEDNN", not has_onednn)
+    blocks = make_blocks()
+    fitted_elsewhere = fit_readout(blocks, 8)
+    monkeypatch.setattr(layers, "HAS_ONEDNN", has_onednn)
+    fitted, moved = fit_readout(blocks, 8), fitted_elsewhere.to(torch.device("cpu"))
+    expected = torch.float32 if has_onednn else torch.float64
+    assert fitted.axes.dtype == moved.axes.dtype == expected
+    assert torch.equal(fitted.axes, moved.axes)
 
 
 @pytest.mark.parametrize("n", [12, 40, 200])
