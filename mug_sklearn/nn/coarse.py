@@ -123,7 +123,7 @@ def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     series has no such segment, those with the most observed points count. The mask
     depends on the series alone, not on its batch.
     """
-    present = observed_patches(observed, scale.pooling)  # (n, points)
+    present = observed_patches(distinct(observed), scale.pooling)  # (1 or n, points)
     n_present = _slide(present.float(), scale).sum(dim=-1)
     # Segments that exist only because this batch is padded must not count. To a series
     # shorter than half a segment this leaves none, and its first one counts.
@@ -133,7 +133,7 @@ def segment_mask(observed: Tensor, scale: SegmentScale) -> Tensor:
     n_present = n_present * (start <= n_points - scale.half)
     best = n_present.amax(dim=1, keepdim=True)
     counts = (n_present >= best.clamp(max=scale.half)) & (best > 0)
-    return require_one_token(counts)
+    return require_one_token(counts).expand(len(observed), -1)
 
 
 def _slide(points: Tensor, scale: SegmentScale) -> Tensor:
@@ -217,27 +217,25 @@ class CoarseEncoder(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor) -> Segments:
         features = self.encoder(patches(values, observed, self.patch_length))
-        masks, n = distinct(observed), len(values)
-        feature_mask = require_one_token(observed_patches(masks, self.patch_length))
-        feature_mask = feature_mask.expand(n, -1)
+        feature_mask = require_one_token(observed_patches(observed, self.patch_length))
         points = self.project(features)  # (n, P, d)
         known = lowered(points, feature_mask)
-        strongest, segment_masks, spans = [], [], []
+        strongest, masks, spans = [], [], []
         for scale in self.scales:
-            mask = segment_mask(masks, scale)
+            mask = segment_mask(observed, scale)
             step = scale.stride * scale.pooling
             for start in range(0, mask.shape[1] * step, step):
                 first = start // self.patch_length
                 last = -(-(start + scale.length) // self.patch_length)
                 strongest.append(maximum(known[:, first:last]))
                 spans.append((start, start + scale.length))
-            segment_masks.append(mask.expand(n, -1))
+            masks.append(mask)
         embedding = torch.stack(strongest, dim=1)  # (n, S, d)
         embedding = embedding.masked_fill(embedding.isinf(), 0.0)
         return Segments(
             self.norm(embedding),
-            torch.cat(segment_masks, dim=1),
-            tuple(mask.shape[1] for mask in segment_masks),
+            torch.cat(masks, dim=1),
+            tuple(mask.shape[1] for mask in masks),
             torch.tensor(spans, device=values.device),
             features,
             feature_mask,
@@ -278,17 +276,14 @@ class ShapeletTransform(nn.Module):
         point, a shapelet is as far as from one that stays at its channels' means. No
         root is taken: it would blow up the rounding error of a perfect match.
         """
-        masks = distinct(observed)
-        pooled, present = masked_average_pool(values, masks, self.scale.pooling)
+        pooled, present = masked_average_pool(
+            values, distinct(observed), self.scale.pooling
+        )
         seen = as_numbers(present, pooled.dtype)
         known = as_numbers(self.observed, pooled.dtype)
         shapelet = self.values * known
-        # Shapelets with the same gaps, or none, overlap a window alike: one product is
-        # enough. On an accelerator, finding out would mean waiting for it.
-        on_cpu = known.device.type == "cpu"
-        alike = on_cpu and torch.equal(known, known[:1].expand_as(known))
-        gaps = known[:1] if alike else known
-
+        # Shapelets with the same gaps, or none, overlap a window alike.
+        gaps = as_numbers(distinct(self.observed), pooled.dtype)
         # known * pooled^2 - 2 * shapelet * pooled + shapelet^2 * seen
         power, counted = pooled.square(), gaps
         if known_to_be_full(self.observed):  # then all channels count alike

@@ -19,7 +19,6 @@ from .layers import (
     MaskedBatchNorm,
     TokenLinear,
     Tokens,
-    distinct,
     observed_patches,
     patches,
     require_one_token,
@@ -108,8 +107,7 @@ class FineEncoder(nn.Module):
         Tokens
             The mask is True where a token covers an observed value.
         """
-        seen = observed_patches(distinct(observed), self.patch_length)
-        mask = require_one_token(seen).expand(len(values), -1)
+        mask = require_one_token(observed_patches(observed, self.patch_length))
         visible = observed if hidden is None else observed & ~hidden
         embedded = self.embed(patches(values, visible, self.patch_length))  # (n, F, d)
         place = torch.arange(mask.shape[1], device=values.device)

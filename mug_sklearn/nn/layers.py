@@ -136,8 +136,9 @@ def observed_patches(observed: Tensor, patch_length: int) -> Tensor:
     missing = -observed.shape[-1] % patch_length
     # As bytes, whose maximum takes an eighth of the time, and then as numbers: torch's
     # compiler cannot pad booleans where lengths vary.
-    seen = observed.view(torch.uint8).amax(dim=1).float()
-    return pad_end(seen, missing).unflatten(-1, (-1, patch_length)).amax(dim=-1) > 0
+    seen = distinct(observed).view(torch.uint8).amax(dim=1).float()
+    most = pad_end(seen, missing).unflatten(-1, (-1, patch_length)).amax(dim=-1)
+    return (most > 0).expand(len(observed), -1)
 
 
 def _unchanged(tensor: Tensor) -> Tensor:

@@ -244,6 +244,7 @@ def slow_best_match(series, series_observed, shapelet, known):
 
 @pytest.mark.parametrize("pooling", [1, 3])
 @pytest.mark.parametrize("share", [1.0, 0.7, 0.2])
+@torch.no_grad()
 def test_shapelet_transform_is_the_best_match(share, pooling):
     values, observed = gappy(share=share)
     scale = SegmentScale(5 * pooling, pooling, 5, 1)
@@ -265,6 +266,7 @@ def test_shapelet_transform_is_the_best_match(share, pooling):
 
 
 @pytest.mark.parametrize("n_at_once", [1, 2, 5, 6])
+@torch.no_grad()
 def test_as_many_series_as_their_windows_allow_are_matched_at_once(
     n_at_once, monkeypatch
 ):
@@ -280,12 +282,14 @@ def test_as_many_series_as_their_windows_allow_are_matched_at_once(
     torch.testing.assert_close(transform(values, observed), expected, rtol=0, atol=0)
 
 
+@torch.no_grad()
 def test_windows_of_a_single_series_may_be_larger(monkeypatch):
     monkeypatch.setattr(coarse, "WINDOW_NUMBERS", 1)
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 1, 2).double()
     assert transform(*gappy()).shape == (3, 1)
 
 
+@torch.no_grad()
 def test_shapelets_with_as_many_gaps_elsewhere_are_matched_on_their_own():
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
     shapelets, known = gappy(n=2, length=5, share=1.0, seed=3)
@@ -303,6 +307,7 @@ def test_shapelets_with_as_many_gaps_elsewhere_are_matched_on_their_own():
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 32])
+@torch.no_grad()
 def test_a_shapelet_of_one_value_is_compared_with_each_of_a_series(length):
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 1, 1).double()
     transform.values[..., 0] = 0.5
@@ -312,6 +317,7 @@ def test_a_shapelet_of_one_value_is_compared_with_each_of_a_series(length):
     torch.testing.assert_close(distances, (values - 0.5).square())
 
 
+@torch.no_grad()
 def test_a_series_without_a_shapelets_channel_is_as_far_as_the_means():
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
     shapelets, known = gappy(n=2, length=5, share=0.8, seed=3)
@@ -331,6 +337,7 @@ def test_a_series_without_a_shapelets_channel_is_as_far_as_the_means():
     assert not torch.isclose(actual[2], torch.stack(expected)).any()
 
 
+@torch.no_grad()
 def test_a_shapelet_without_values_tells_no_series_apart():
     # Discovery finds no other where no segment reaches a value of the training series.
     transform = ShapeletTransform(SegmentScale(5, 1, 5, 1), 2, 2).double()
@@ -340,6 +347,7 @@ def test_a_shapelet_without_values_tells_no_series_apart():
     assert (distances[:, 1] == 0).all()
 
 
+@torch.no_grad()
 def test_a_shapelet_is_at_no_distance_from_its_own_series():
     values, observed = gappy(share=1.0)
     transform = ShapeletTransform(SegmentScale(6, 1, 6, 1), 1, 2).double()
@@ -347,6 +355,7 @@ def test_a_shapelet_is_at_no_distance_from_its_own_series():
     assert transform(values, observed)[1, 0].item() == pytest.approx(0, abs=1e-12)
 
 
+@torch.no_grad()
 def test_rounding_makes_no_distance_negative():
     values, observed = gappy(n=30, length=40, share=1.0)
     values = 100 * values.float()
